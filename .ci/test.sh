@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# `make test`, once everything it needs is here: runs every step even when one fails, and ends with a summary in which
+# nothing is missing: a test that was ignored is named, a step that could not run counts as a failure.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit
+
+logs=target/test-logs
+rm -rf $logs
+mkdir -p $logs
+summary=
+passed=0 failed=0 skipped=0
+
+# step NAME COMMAND...: its output is shown and kept in target/test-logs/NAME.log.
+step() {
+    local name=$1 log=$logs/$1.log began=$SECONDS status=ok here_passed here_failed here_skipped
+    shift
+    printf '\n== %s: %s\n' "$name" "$*"
+    "$@" 2>&1 | tee "$log" || status=FAILED
+    here_passed=$(count passed "$log")
+    here_failed=$(count failed "$log")
+    here_skipped=$(count ignored "$log")
+    # A step without tests of its own (a build, a script), or one that broke before or after its tests.
+    if [ "$status" = ok ] && [ "$here_passed" = 0 ]; then here_passed=1; fi
+    if [ "$status" != ok ] && [ "$here_failed" = 0 ]; then here_failed=1; fi
+    passed=$((passed + here_passed)) failed=$((failed + here_failed)) skipped=$((skipped + here_skipped))
+    summary+=$(printf '%-10s %-7s %6d %6d %7d %6d s' \
+        "$name" "$status" "$here_passed" "$here_failed" "$here_skipped" $((SECONDS - began)))$'\n'
+    [ "$status" = ok ]
+}
+
+# count WORD LOG: the sum over the lines "test result: ok. 12 passed; 0 failed; 1 ignored; …".
+count() {
+    sed -n "s/^test result: .* \([0-9]*\) $1.*/\1/p" "$2" | awk '{ sum += $1 } END { print sum + 0 }'
+}
+
+step crates cargo test --workspace --exclude tests --no-fail-fast
+step model target/python/bin/python models/digits/evaluate.py --at-least 0.98
+if step build cargo build --release --package millstream; then
+    # One at a time: each starts brokers and workers of its own, and they measure time.
+    export MILLSTREAM_BIN=$PWD/target/release/millstream
+    step system timeout --kill-after=30 2700 cargo test --package tests --no-fail-fast -- --test-threads=1
+else
+    failed=$((failed + 1))
+    summary+="system     not run, for want of a binary"$'\n'
+fi
+
+printf '\n%-10s %-7s %6s %6s %7s %8s\n%s' step status passed failed skipped time "$summary"
+ignored=$(grep -hE '^test .* \.\.\. ignored' $logs/*.log)
+[ -z "$ignored" ] || printf '\nskipped:\n%s\n' "$ignored"
+printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+[ "$failed" = 0 ]

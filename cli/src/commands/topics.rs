@@ -1,0 +1,55 @@
+//! `millstream topics plan|apply`: the topics as they are, and as the configuration wants them.
+
+use serde::Serialize;
+use transport::{TopicAction, TopicAdmin, TopicPlan};
+
+use crate::args::{Format, TopicsCommand};
+use crate::config_file::ConfigFile;
+use crate::exit::{Exit, ExitWith, Outcome};
+use crate::output;
+
+#[derive(Serialize)]
+struct Row {
+    topic: String,
+    state: &'static str,
+    details: Vec<String>,
+}
+
+pub(crate) async fn run(command: TopicsCommand, format: Format, file: ConfigFile) -> Outcome {
+    let admin = TopicAdmin::new(&file.config.kafka).exit_with(Exit::Config)?;
+    let mut plans = admin.plan(&file.config.topic_specs()).await.exit_with(Exit::Unavailable)?;
+    let mut created = Vec::new();
+    if matches!(command, TopicsCommand::Apply) {
+        created = plans.iter().filter(|plan| plan.action == TopicAction::Create).map(|plan| plan.spec.name.clone()).collect();
+        admin.apply(&plans).await.exit_with(Exit::Unavailable)?;
+        plans = admin.plan(&file.config.topic_specs()).await.exit_with(Exit::Unavailable)?;
+    }
+    let rows: Vec<Row> = plans.iter().map(|plan| row(plan, created.contains(&plan.spec.name))).collect();
+    match format {
+        Format::Json => output::pretty_json(&rows)?,
+        Format::Table => {
+            let cells: Vec<_> =
+                rows.iter().map(|row| vec![row.topic.clone(), row.state.into(), row.details.join("; ")]).collect();
+            output::line(&output::table(&["TOPIC", "STATE", "DETAILS"], &cells, usize::MAX))?;
+        }
+    }
+    let as_wanted = plans.iter().all(|plan| plan.action == TopicAction::Keep);
+    Ok(if as_wanted { Exit::Done } else { Exit::Failed })
+}
+
+fn row(plan: &TopicPlan, created: bool) -> Row {
+    let spec = &plan.spec;
+    let (state, details) = match &plan.action {
+        TopicAction::Create => {
+            let wanted = format!(
+                "wanted: {} partitions, replication {}, min.insync.replicas {}",
+                spec.partitions, spec.replication, spec.min_insync_replicas
+            );
+            ("missing", vec![wanted])
+        }
+        TopicAction::Keep if created => ("created", vec![format!("{} partitions", spec.partitions)]),
+        TopicAction::Keep => ("as wanted", vec![format!("{} partitions", spec.partitions)]),
+        TopicAction::Change(differences) => ("differs", differences.iter().map(ToString::to_string).collect()),
+    };
+    Row { topic: spec.name.clone(), state, details }
+}

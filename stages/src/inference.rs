@@ -1,0 +1,168 @@
+//! Inference: jobs that hold a model's inputs to jobs that hold its outputs, on a pool of sessions.
+
+mod batch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool::unmanaged::{Object, Pool};
+use schemas::{Job, Stage, Tensor};
+
+use crate::config::{ModelConfig, RuntimeConfig};
+use crate::error::{Fault, JobError, LoadError};
+use crate::model::{Model, ModelError, OnnxModel};
+use crate::provenance::digest;
+use crate::runtime::Runtime;
+use crate::signature::{Dimension, Signature, TensorSpec};
+
+pub(crate) use batch::run_jobs;
+
+/// A model and the sessions that it is run on.
+#[derive(Clone)]
+pub struct Inference {
+    signature: Arc<Signature>,
+    digest: String,
+    sessions: Pool<Box<dyn Model>>,
+}
+
+/// A job after the model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inferred {
+    /// The job; its tensors are the model's outputs.
+    pub job: Job,
+    /// How long the run took that it was part of.
+    pub elapsed: Duration,
+    /// How many rows that run had; 1 for a model without a batch axis.
+    pub batch_size: u32,
+}
+
+impl std::fmt::Debug for Inference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inference")
+            .field("signature", &self.signature)
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inference {
+    /// Loads a model from its file and makes its sessions. Starts ONNX Runtime if no model has done so before. Blocks.
+    pub fn load(runtime: &RuntimeConfig, name: &str, config: &ModelConfig) -> Result<Self, LoadError> {
+        if let Some(error) = config.check().into_iter().next() {
+            return Err(LoadError::ModelConfig { model: name.to_owned(), error });
+        }
+        // Read once, so that the digest is that of the bytes that are run, whatever happens to the file.
+        let bytes = std::fs::read(&config.path).map_err(|source| LoadError::Read {
+            model: name.to_owned(),
+            path: config.path.clone(),
+            source,
+        })?;
+        let runtime = Runtime::start(runtime)?;
+        let sessions = OnnxModel::sessions(runtime, name, config, &bytes)?;
+        let boxed = sessions.into_iter().map(|session| Box::new(session) as Box<dyn Model>).collect();
+        let inference = Self::with_models(boxed, digest(&bytes));
+        tracing::info!(
+            model = name,
+            version = config.version,
+            digest = inference.digest,
+            sessions = config.sessions,
+            threads_per_session = config.threads_per_session(),
+            batch_axis = inference.signature.batch_axis(),
+            "loaded model"
+        );
+        Ok(inference)
+    }
+
+    /// Inference on models that are there already, at least one, all of one signature.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    pub fn with_models(models: Vec<Box<dyn Model>>, digest: impl Into<String>) -> Self {
+        let first = models.first().expect("inference has at least one session");
+        let signature = Arc::new(first.signature().clone());
+        Self { signature, digest: digest.into(), sessions: Pool::from(models) }
+    }
+
+    /// What the model takes and gives.
+    pub fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    /// The sha-256 of the model's file, in hexadecimal.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// Runs every session once, on one row of zeros with every other dynamic axis of size 1, so that the first job does
+    /// not pay for what ONNX Runtime does lazily, and gives the outputs. A model that does not accept such an input
+    /// gives an error here and may work all the same.
+    pub async fn warm_up(&self) -> Result<Job, ModelError> {
+        let job = Job::new(zeros(&self.signature)?);
+        let mut all = Vec::new();
+        for _ in 0..self.sessions.status().size {
+            // Each one is held until all have run, so that none is run twice.
+            all.push(self.session().await);
+        }
+        let signature = Arc::clone(&self.signature);
+        let run = move || {
+            let mut outputs = None;
+            for session in &mut all {
+                let mut results = run_jobs(&mut ***session, &signature, vec![job.clone()]);
+                outputs = results.pop().map(|result| result.map(|inferred| inferred.job));
+            }
+            outputs
+        };
+        match tokio::task::spawn_blocking(run).await {
+            Ok(Some(Ok(outputs))) => Ok(outputs),
+            Ok(Some(Err(error))) => Err(ModelError { message: error.message, retriable: error.retriable }),
+            Ok(None) | Err(_) => Err(ModelError::transient("the warm-up was cancelled")),
+        }
+    }
+
+    /// Takes jobs through the model: one outcome per job, in the same order. Jobs that fit each other share a run; one
+    /// that does not fit the model, or that the model fails on, fails alone.
+    pub async fn run(&self, jobs: Vec<Job>) -> Vec<Result<Inferred, JobError>> {
+        let count = jobs.len();
+        let mut session = self.session().await;
+        let signature = Arc::clone(&self.signature);
+        tokio::task::spawn_blocking(move || run_jobs(&mut **session, &signature, jobs)).await.unwrap_or_else(
+            |_| {
+                let cancelled = Fault::cancelled("the worker is stopping").at(Stage::Inference);
+                vec![Err(cancelled); count]
+            },
+        )
+    }
+
+    /// A session of one's own; the pool has it back when it is dropped.
+    pub(crate) async fn session(&self) -> Object<Box<dyn Model>> {
+        self.sessions.get().await.expect("the pool of sessions is never closed and has no time limit")
+    }
+
+    pub(crate) fn shared_signature(&self) -> Arc<Signature> {
+        Arc::clone(&self.signature)
+    }
+}
+
+fn zeros(signature: &Signature) -> Result<Vec<Tensor>, ModelError> {
+    let zero = |input: &TensorSpec| {
+        let size = |dimension: &Dimension| match dimension {
+            Dimension::Fixed(size) => *size,
+            Dimension::Dynamic(_) => 1,
+        };
+        let shape: Vec<u64> = input.dimensions.iter().map(size).collect();
+        // An empty string is a length of zero: four bytes.
+        let element_size = input.datatype.element_size().unwrap_or(4) as u64;
+        let bytes = shape.iter().try_fold(element_size, |product, size| product.checked_mul(*size));
+        let length = bytes.filter(|bytes| *bytes <= MAX_WARM_UP_BYTES);
+        let length = length
+            .ok_or_else(|| ModelError::permanent(format!("input {input} is too large to warm up with")))?;
+        let data = vec![0; length as usize];
+        Tensor::new(&input.name, input.datatype, shape, data)
+            .map_err(|error| ModelError::permanent(error.to_string()))
+    };
+    signature.inputs().iter().map(zero).collect()
+}
+
+/// Models that take more than this in one row are not warmed up.
+const MAX_WARM_UP_BYTES: u64 = 256 << 20;

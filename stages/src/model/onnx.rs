@@ -1,0 +1,134 @@
+//! A model on ONNX Runtime: one session.
+
+use std::fmt;
+use std::path::Path;
+
+use ort::ErrorCode;
+use ort::session::Session;
+use ort::session::builder::SessionBuilder;
+use ort::value::{Outlet, ValueType};
+use schemas::Tensor;
+
+use super::values::{datatype_of, to_tensor, to_value};
+use super::{Model, ModelError, ModelInput};
+use crate::config::{BatchAxis, ModelConfig};
+use crate::error::LoadError;
+use crate::operation::quoted;
+use crate::runtime::Runtime;
+use crate::signature::{Dimension, Signature, TensorSpec};
+
+/// A session of a model.
+pub struct OnnxModel {
+    session: Session,
+    signature: Signature,
+}
+
+impl fmt::Debug for OnnxModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnnxModel").field("signature", &self.signature).finish_non_exhaustive()
+    }
+}
+
+impl OnnxModel {
+    /// Makes as many sessions of a model as the configuration asks for, from the bytes of its file.
+    pub fn sessions(
+        runtime: &Runtime,
+        name: &str,
+        config: &ModelConfig,
+        bytes: &[u8],
+    ) -> Result<Vec<Self>, LoadError> {
+        (0..config.sessions.max(1)).map(|_| Self::session(runtime, name, config, bytes)).collect()
+    }
+
+    fn session(runtime: &Runtime, name: &str, config: &ModelConfig, bytes: &[u8]) -> Result<Self, LoadError> {
+        let unusable =
+            |message: String| LoadError::Model { model: name.to_owned(), path: config.path.clone(), message };
+        let session = builder(runtime, config)
+            .and_then(|mut builder| builder.commit_from_memory(bytes))
+            .map_err(|error| unusable(explain(&error, &config.path)))?;
+        let signature = Signature::new(
+            specs(session.inputs(), "input").map_err(unusable)?,
+            specs(session.outputs(), "output").map_err(unusable)?,
+        );
+        let signature = match config.batch_axis {
+            BatchAxis::Auto => signature,
+            BatchAxis::None => signature.unbatched(),
+        };
+        Ok(Self { session, signature })
+    }
+}
+
+fn builder(runtime: &Runtime, config: &ModelConfig) -> ort::Result<SessionBuilder> {
+    Ok(Session::builder(runtime.environment())?
+        // ONNX Runtime would take the cores of the host, whatever this process may use of them.
+        .with_intra_threads(config.threads_per_session())?
+        .with_inter_threads(1)?
+        // Threads that spin while they wait for work keep an idle worker's core busy.
+        .with_intra_op_spinning(false)?
+        .with_inter_op_spinning(false)?
+        // The pattern of one batch size is wrong for the next.
+        .with_memory_pattern(false)?)
+}
+
+fn explain(error: &ort::Error, path: &Path) -> String {
+    let text = error.to_string();
+    if text.contains("external data") || text.contains("external_data") {
+        return format!(
+            "{text} (weights in files beside {} are not supported; save the model in one file)",
+            path.display()
+        );
+    }
+    text
+}
+
+fn specs(outlets: &[Outlet], what: &str) -> Result<Vec<TensorSpec>, String> {
+    outlets
+        .iter()
+        .map(|outlet| spec(outlet).map_err(|error| format!("{what} {}: {error}", quoted(outlet.name()))))
+        .collect()
+}
+
+fn spec(outlet: &Outlet) -> Result<TensorSpec, String> {
+    let ValueType::Tensor { ty, shape, dimension_symbols } = outlet.dtype() else {
+        return Err(format!("is {}, and only tensors can be passed", outlet.dtype()));
+    };
+    let datatype =
+        datatype_of(*ty).ok_or_else(|| format!("has elements of type {ty}, which no job can carry"))?;
+    let dimension = |(size, symbol): (&i64, &String)| {
+        u64::try_from(*size).map_or_else(
+            |_| Dimension::Dynamic(Some(symbol.clone()).filter(|symbol| !symbol.is_empty())),
+            Dimension::Fixed,
+        )
+    };
+    let dimensions = shape.iter().zip(dimension_symbols.iter()).map(dimension).collect();
+    Ok(TensorSpec { name: outlet.name().to_owned(), datatype, dimensions })
+}
+
+impl Model for OnnxModel {
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn run(&mut self, inputs: &[ModelInput<'_>]) -> Result<Vec<Tensor>, ModelError> {
+        let mut values = Vec::with_capacity(inputs.len());
+        for input in inputs {
+            values.push((input.name, to_value(input)?));
+        }
+        let outputs = self.session.run(values).map_err(|error| run_error(&error))?;
+        let output = |spec: &TensorSpec| {
+            let value = outputs.get(&spec.name).ok_or_else(|| {
+                ModelError::permanent(format!("output {} did not come", quoted(&spec.name)))
+            })?;
+            to_tensor(&spec.name, value)
+        };
+        self.signature.outputs().iter().map(output).collect()
+    }
+}
+
+/// Memory that is short and a device that is lost may be there the next time; everything else fails again.
+fn run_error(error: &ort::Error) -> ModelError {
+    let text = error.to_string();
+    let short_of_memory = text.contains("Failed to allocate memory") || text.contains("bad_alloc");
+    let lost_device = matches!(error.code(), ErrorCode::ExecutionProviderFailure | ErrorCode::DeviceReset);
+    ModelError { retriable: short_of_memory || lost_device, message: text }
+}

@@ -1,0 +1,91 @@
+//! The transport over Kafka; the only module that names rdkafka.
+//!
+//! Reading: `poll_thread.rs` polls, `context.rs` takes the callbacks, `queue.rs` lies between them and the handle in
+//! `consumer.rs`; `commit.rs` commits. Writing: `publisher.rs`.
+
+pub(crate) mod settings;
+
+mod overrides;
+
+mod poll_thread;
+
+mod context;
+
+mod queue;
+
+mod detach;
+
+mod statistics;
+
+mod consumer;
+
+mod commit;
+
+mod reader;
+
+mod publisher;
+
+mod admin;
+
+mod probe;
+
+mod dev_broker;
+
+mod errors;
+mod log;
+
+use std::sync::Arc;
+
+pub use self::admin::TopicAdmin;
+pub use self::consumer::KafkaConsumer;
+pub use self::dev_broker::DevBroker;
+pub use self::probe::{BrokerReport, ClusterReport, PartitionReport, TopicReport, probe};
+pub use self::publisher::KafkaPublisher;
+pub use self::reader::KafkaReader;
+use crate::config::KafkaConfig;
+use crate::consumer::ConsumerOptions;
+use crate::error::{ConfigError, TransportError};
+use crate::reader::ReadFrom;
+use crate::transport::Transport;
+
+/// Kafka as a transport.
+#[derive(Debug, Clone)]
+pub struct Kafka {
+    config: Arc<KafkaConfig>,
+}
+
+impl Kafka {
+    /// Checks the settings; connects to nothing.
+    pub fn new(config: KafkaConfig) -> Result<Self, ConfigError> {
+        config.check(&ConsumerOptions::default())?;
+        Ok(Self { config: Arc::new(config) })
+    }
+
+    /// The settings it was made with.
+    pub fn config(&self) -> &KafkaConfig {
+        &self.config
+    }
+}
+
+impl Transport for Kafka {
+    type Consumer = KafkaConsumer;
+    type Publisher = KafkaPublisher;
+    type Reader = KafkaReader;
+
+    async fn consumer(
+        &self,
+        group: &str,
+        topics: &[String],
+        options: ConsumerOptions,
+    ) -> Result<KafkaConsumer, TransportError> {
+        KafkaConsumer::join(&self.config, group, topics, options).await
+    }
+
+    async fn publisher(&self) -> Result<KafkaPublisher, TransportError> {
+        KafkaPublisher::start(&self.config)
+    }
+
+    async fn reader(&self, topic: &str, from: ReadFrom) -> Result<KafkaReader, TransportError> {
+        KafkaReader::open(&self.config, topic, from).await
+    }
+}

@@ -1,0 +1,436 @@
+//! Gathers the configuration structs of all parts into `millstream.toml`, and checks what they say together.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use schemas::{Encoding, Limits, Stage, TopicNames};
+use serde::{Deserialize, Serialize};
+use stages::{ModelConfig, PostprocessStep, PreprocessStep, RuntimeConfig};
+use transport::{ConsumerOptions, KafkaConfig, Setting, TopicSpec};
+
+use crate::batch::BatchLimits;
+use crate::worker::WorkerLimits;
+
+/// The whole of `millstream.toml`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The brokers and how to talk to them.
+    pub kafka: KafkaConfig,
+    /// How topics are named and created.
+    pub topics: TopicsConfig,
+    /// Where ONNX Runtime is.
+    pub runtime: RuntimeConfig,
+    /// Models by name.
+    pub models: BTreeMap<String, ModelConfig>,
+    /// Pipelines by name.
+    pub pipelines: BTreeMap<String, PipelineConfig>,
+    /// How a worker process behaves.
+    pub worker: WorkerConfig,
+    /// Bounds of what is accepted from a record.
+    pub limits: Limits,
+    /// What is logged, and how.
+    pub log: LogConfig,
+}
+
+/// How topics are named and created. A pipeline can name single topics differently.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TopicsConfig {
+    /// Topics are called `<prefix>.<pipeline>.<stage>`.
+    pub prefix: String,
+    /// Partitions of each topic: the most workers that can share one stage.
+    pub partitions: i32,
+    /// Copies of each partition. Use 3 in production.
+    pub replication: i32,
+    /// Copies that must have a record before it counts as written. Use 2 with a replication of 3.
+    pub min_insync_replicas: i32,
+    /// How long job and result records are kept, in hours.
+    pub retention_hours: u32,
+    /// How long dead letters are kept, in hours.
+    pub dead_letter_retention_hours: u32,
+}
+
+impl Default for TopicsConfig {
+    fn default() -> Self {
+        Self {
+            prefix: "millstream".into(),
+            partitions: 4,
+            replication: 1,
+            min_insync_replicas: 1,
+            retention_hours: 7 * 24,
+            dead_letter_retention_hours: 30 * 24,
+        }
+    }
+}
+
+/// One pipeline: a model, what is done before and after it, and how its jobs travel.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PipelineConfig {
+    /// The name of the model, as declared under `models`.
+    pub model: String,
+    /// What is done to a job before the model, in order. Empty: its tensors go to the model as they are.
+    #[serde(default)]
+    pub preprocess: Vec<PreprocessStep>,
+    /// What is done to the model's outputs, in order. Empty: they are the result.
+    #[serde(default)]
+    pub postprocess: Vec<PostprocessStep>,
+    /// How results are written.
+    #[serde(default)]
+    pub results: ResultFormat,
+    /// When a batch leaves for the stages.
+    #[serde(default)]
+    pub batch: BatchConfig,
+    /// Names of topics that differ from `<prefix>.<pipeline>.<stage>`.
+    #[serde(default)]
+    pub topics: TopicOverrides,
+}
+
+/// How results are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ResultFormat {
+    /// MessagePack with binary tensors.
+    #[default]
+    Msgpack,
+    /// JSON as the Open Inference Protocol has it.
+    Json,
+}
+
+impl From<ResultFormat> for Encoding {
+    fn from(format: ResultFormat) -> Self {
+        match format {
+            ResultFormat::Msgpack => Self::MessagePack,
+            ResultFormat::Json => Self::Json,
+        }
+    }
+}
+
+/// When a batch leaves for the stages.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BatchConfig {
+    /// Jobs in a batch at most.
+    pub max_size: usize,
+    /// Bytes of records in a batch at most.
+    pub max_bytes: usize,
+    /// The longest that a job waits for others, in milliseconds. A batch leaves at once when nothing else runs.
+    pub max_delay_ms: u64,
+}
+
+impl Default for BatchConfig {
+    fn default() -> Self {
+        Self { max_size: 64, max_bytes: 8 * 1024 * 1024, max_delay_ms: 5 }
+    }
+}
+
+/// Names of topics that differ from `<prefix>.<pipeline>.<stage>`. Pipelines may share a topic: then `ce_subject` says
+/// whose a record is.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TopicOverrides {
+    /// Jobs with raw payloads.
+    pub preprocess: Option<String>,
+    /// Jobs with model inputs.
+    pub inference: Option<String>,
+    /// Jobs with model outputs.
+    pub postprocess: Option<String>,
+    /// One terminal record per job.
+    pub results: Option<String>,
+    /// The original records of failed jobs.
+    pub dead_letters: Option<String>,
+}
+
+/// How a worker process behaves.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct WorkerConfig {
+    /// Address of `/healthz`, `/readyz` and `/metrics`. Port 0 takes a free one and logs it.
+    pub http: SocketAddr,
+    /// Batches that run at once at most. Left out: one more than the processors that this process may use, so that one is
+    /// ready when another ends.
+    pub max_running_batches: Option<usize>,
+    /// Records read and not yet settled at most; beyond it the partitions are paused.
+    pub max_inflight_records: usize,
+    /// Bytes of records read and not yet settled at most.
+    pub max_inflight_bytes: usize,
+    /// Time between commits under load, in milliseconds: after a crash, this much work is done again.
+    pub commit_interval_ms: u64,
+    /// How long running work may take to finish on a rebalance or a stop, in milliseconds. Shorter than the session
+    /// timeout.
+    pub drain_timeout_ms: u64,
+}
+
+impl Default for WorkerConfig {
+    fn default() -> Self {
+        Self {
+            http: SocketAddr::from(([127, 0, 0, 1], 9464)),
+            max_running_batches: None,
+            max_inflight_records: 4_096,
+            max_inflight_bytes: 64 * 1024 * 1024,
+            commit_interval_ms: 500,
+            drain_timeout_ms: 10_000,
+        }
+    }
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// Lines for people or objects for machines.
+    pub format: LogFormat,
+    /// A level (`error`, `warn`, `info`, `debug`, `trace`) or directives as `RUST_LOG` takes them, which wins over this.
+    pub level: String,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: "info,ort=warn".into() }
+    }
+}
+
+/// Lines for people or objects for machines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One readable line per event.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// A value that cannot work, with the path of its key in the file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {message}")]
+pub struct ConfigFault {
+    /// The key, as in `pipelines.digits.preprocess[1].width`.
+    pub path: String,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+impl ConfigFault {
+    /// The fault of the key at `path`.
+    pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { path: path.into(), message: message.into() }
+    }
+}
+
+impl Config {
+    /// Makes the relative paths of files relative to the folder of the configuration file.
+    pub fn resolve_paths(&mut self, folder: &Path) {
+        let resolve = |path: &mut PathBuf| *path = folder.join(&*path);
+        self.runtime.path.iter_mut().for_each(resolve);
+        for model in self.models.values_mut() {
+            resolve(&mut model.path);
+            model.labels.iter_mut().for_each(resolve);
+        }
+        self.kafka.security.files_mut().for_each(resolve);
+    }
+
+    /// The topics of a pipeline; of one that is not declared, those that it would have.
+    pub fn topic_names(&self, pipeline: &str) -> TopicNames {
+        let mut names = TopicNames::new(&self.topics.prefix, pipeline);
+        if let Some(declared) = self.pipelines.get(pipeline) {
+            let TopicOverrides { preprocess, inference, postprocess, results, dead_letters } = &declared.topics;
+            for (name, other) in [
+                (&mut names.preprocess, preprocess),
+                (&mut names.inference, inference),
+                (&mut names.postprocess, postprocess),
+                (&mut names.results, results),
+                (&mut names.dead_letters, dead_letters),
+            ] {
+                if let Some(other) = other {
+                    name.clone_from(other);
+                }
+            }
+        }
+        names
+    }
+
+    /// All topics of all pipelines as they should be, each once, by name.
+    pub fn topic_specs(&self) -> Vec<TopicSpec> {
+        let mut specs = BTreeMap::new();
+        for pipeline in self.pipelines.keys() {
+            let names = self.topic_names(pipeline);
+            for name in [&names.preprocess, &names.inference, &names.postprocess, &names.results] {
+                specs.insert(name.clone(), self.topic_spec(name, self.topics.retention_hours));
+            }
+            let dead_letters = self.topic_spec(&names.dead_letters, self.topics.dead_letter_retention_hours);
+            specs.insert(names.dead_letters.clone(), dead_letters);
+        }
+        specs.into_values().collect()
+    }
+
+    fn topic_spec(&self, name: &str, retention_hours: u32) -> TopicSpec {
+        TopicSpec {
+            name: name.to_owned(),
+            partitions: self.topics.partitions,
+            replication: self.topics.replication,
+            min_insync_replicas: self.topics.min_insync_replicas,
+            retention: Duration::from_secs(u64::from(retention_hours) * 3600),
+            max_message_bytes: self.max_topic_record_bytes(),
+        }
+    }
+
+    /// The largest record that a topic takes: the largest that is accepted, and room for the headers that a hop or a
+    /// dead letter adds.
+    pub fn max_topic_record_bytes(&self) -> usize {
+        const HEADERS_ADDED: usize = 64 * 1024;
+        self.limits.max_record_bytes + HEADERS_ADDED
+    }
+
+    /// The settings of the Kafka clients, made to carry the largest record that the topics take.
+    pub fn kafka_for_records(&self) -> KafkaConfig {
+        let mut kafka = self.kafka.clone();
+        let largest = i64::try_from(self.max_topic_record_bytes()).unwrap_or(i64::MAX);
+        kafka.producer.entry("message.max.bytes".into()).or_insert(Setting::Int(largest));
+        kafka
+    }
+
+    /// The consumer group of a worker whose first stage is `stage`: workers that read one topic share one group, fused or
+    /// not, so a job is never read by two of them.
+    pub fn group(&self, pipeline: &str, stage: Stage) -> String {
+        format!("{}.{pipeline}.{stage}", self.topics.prefix)
+    }
+
+    /// The bounds of a worker of this pipeline.
+    pub fn worker_limits(&self, pipeline: &PipelineConfig) -> WorkerLimits {
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        WorkerLimits {
+            batch: BatchLimits {
+                max_size: pipeline.batch.max_size,
+                max_bytes: pipeline.batch.max_bytes,
+                max_delay: Duration::from_millis(pipeline.batch.max_delay_ms),
+            },
+            max_running_batches: self.worker.max_running_batches.unwrap_or(processors + 1),
+            max_inflight_records: self.worker.max_inflight_records,
+            max_inflight_bytes: self.worker.max_inflight_bytes,
+            commit_interval: Duration::from_millis(self.worker.commit_interval_ms),
+            drain_timeout: Duration::from_millis(self.worker.drain_timeout_ms),
+        }
+    }
+
+    /// Everything that is wrong with the values, each by itself and against the others. Files and brokers are not looked
+    /// at.
+    pub fn check(&self) -> Vec<ConfigFault> {
+        let mut faults = Vec::new();
+        self.check_topics(&mut faults);
+        self.check_worker(&mut faults);
+        for (name, model) in &self.models {
+            check_name(&format!("models.{name}"), name, &mut faults);
+            let inside = model.check().into_iter();
+            faults.extend(inside.map(|e| ConfigFault::new(format!("models.{name}.{}", e.path), e.message)));
+        }
+        for (name, pipeline) in &self.pipelines {
+            check_name(&format!("pipelines.{name}"), name, &mut faults);
+            self.check_pipeline(name, pipeline, &mut faults);
+        }
+        faults
+    }
+
+    fn check_topics(&self, faults: &mut Vec<ConfigFault>) {
+        let topics = &self.topics;
+        check_name("topics.prefix", &topics.prefix, faults);
+        for (key, value) in [
+            ("topics.partitions", topics.partitions),
+            ("topics.replication", topics.replication),
+            ("topics.min_insync_replicas", topics.min_insync_replicas),
+        ] {
+            if value < 1 {
+                faults.push(ConfigFault::new(key, format!("must be at least 1, not {value}")));
+            }
+        }
+        if topics.min_insync_replicas > topics.replication {
+            let message = format!(
+                "{} copies can never be in sync where replication = {}; lower it or raise replication",
+                topics.min_insync_replicas, topics.replication
+            );
+            faults.push(ConfigFault::new("topics.min_insync_replicas", message));
+        }
+    }
+
+    fn check_worker(&self, faults: &mut Vec<ConfigFault>) {
+        for (key, value) in [
+            ("worker.max_running_batches", self.worker.max_running_batches.unwrap_or(1)),
+            ("worker.max_inflight_records", self.worker.max_inflight_records),
+            ("worker.max_inflight_bytes", self.worker.max_inflight_bytes),
+            ("limits.max_record_bytes", self.limits.max_record_bytes),
+        ] {
+            if value == 0 {
+                faults.push(ConfigFault::new(key, "must be at least 1"));
+            }
+        }
+        let drain_timeout = Duration::from_millis(self.worker.drain_timeout_ms);
+        let options = ConsumerOptions { drain_timeout, ..ConsumerOptions::default() };
+        if let Err(error) = self.kafka.check(&options) {
+            let key = if error.key == "drain_timeout" { "worker.drain_timeout_ms" } else { &error.key };
+            faults.push(ConfigFault::new(key, error.problem));
+        }
+    }
+
+    fn check_pipeline(&self, name: &str, pipeline: &PipelineConfig, faults: &mut Vec<ConfigFault>) {
+        let path = |key: &str| format!("pipelines.{name}.{key}");
+        if !self.models.contains_key(&pipeline.model) {
+            let known = self.models.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            let known = if known.is_empty() { "none is declared".to_owned() } else { format!("declared: {known}") };
+            let message = format!("there is no model `{}` under [models] ({known})", pipeline.model);
+            faults.push(ConfigFault::new(path("model"), message));
+        }
+        let inside = pipeline.stages().check();
+        faults.extend(inside.into_iter().map(|e| ConfigFault::new(path(&e.path), e.message)));
+        if pipeline.batch.max_size == 0 {
+            faults.push(ConfigFault::new(path("batch.max_size"), "must be at least 1"));
+        }
+        let names = self.topic_names(name);
+        let topics = [
+            ("preprocess", &names.preprocess),
+            ("inference", &names.inference),
+            ("postprocess", &names.postprocess),
+            ("results", &names.results),
+            ("dead_letters", &names.dead_letters),
+        ];
+        for (index, (key, topic)) in topics.iter().enumerate() {
+            check_name(&path(&format!("topics.{key}")), topic, faults);
+            if let Some((other, _)) = topics[..index].iter().find(|(_, earlier)| earlier == topic) {
+                let message = format!("`{topic}` is the topic of {other} too; a record there would be read as both");
+                faults.push(ConfigFault::new(path(&format!("topics.{key}")), message));
+            }
+        }
+    }
+
+    /// The pipelines whose `stage` reads the same topic as that of `pipeline`, itself included, sorted by name.
+    pub fn sharing_topic(&self, pipeline: &str, stage: Stage) -> Vec<String> {
+        let topic = self.topic_names(pipeline).of_stage(stage).to_owned();
+        let shares = |name: &&String| self.topic_names(name).of_stage(stage) == topic;
+        self.pipelines.keys().filter(shares).cloned().collect()
+    }
+}
+
+impl PipelineConfig {
+    /// The part of the declaration that the stages work by.
+    pub fn stages(&self) -> stages::PipelineConfig {
+        stages::PipelineConfig {
+            model: self.model.clone(),
+            preprocess: self.preprocess.clone(),
+            postprocess: self.postprocess.clone(),
+        }
+    }
+}
+
+/// Names end up in topics, groups, metrics and URIs, so they keep to what all of these take.
+fn check_name(path: &str, name: &str, faults: &mut Vec<ConfigFault>) {
+    let allowed = |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-');
+    if name.is_empty() || name.len() > 200 || !name.chars().all(allowed) {
+        faults.push(ConfigFault::new(path, "a name is 1 to 200 letters, digits, '.', '_' or '-'"));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+use super::*;
+
+const DIGITS: &str = r#"
+    [models.digits]
+    path = "digits.onnx"
+    [pipelines.digits]
+    model = "digits"
+"#;
+
+fn config(text: &str) -> Config {
+    toml::from_str(text).unwrap()
+}
+
+fn check(text: &str, path: &str, mentions: &str) {
+    let faults = config(text).check();
+    let fault = faults.iter().find(|fault| fault.path == path);
+    let fault = fault.unwrap_or_else(|| panic!("no fault at {path} in {faults:?}"));
+    assert!(fault.message.contains(mentions), "{fault}");
+}
+
+#[test]
+fn the_defaults_and_the_shipped_file_hold() {
+    assert_eq!(Config::default().check(), []);
+    assert_eq!(config(include_str!("../../../millstream.toml")).check(), []);
+}
+
+#[test]
+fn each_fault_names_its_key_and_what_would_be_right() {
+    check("[pipelines.p]\nmodel = 'nope'", "pipelines.p.model", "no model `nope`");
+    check(&format!("{DIGITS}[pipelines.digits.batch]\nmax_size = 0"), "pipelines.digits.batch.max_size", "at least 1");
+    check("[topics]\npartitions = 0", "topics.partitions", "at least 1");
+    check("[topics]\nmin_insync_replicas = 2", "topics.min_insync_replicas", "replication");
+    check("[topics]\nprefix = 'a b'", "topics.prefix", "letters");
+    check("[worker]\nmax_inflight_records = 0", "worker.max_inflight_records", "at least 1");
+    check("[worker]\ndrain_timeout_ms = 60000", "worker.drain_timeout_ms", "session.timeout.ms");
+    check(
+        "[kafka.consumer]\n'enable.auto.commit' = true",
+        "kafka.consumer.\"enable.auto.commit\"",
+        "committed by the worker",
+    );
+    let same = format!("{DIGITS}[pipelines.digits.topics]\nresults = 'millstream.digits.inference'");
+    check(&same, "pipelines.digits.topics.results", "topic of inference too");
+}
+
+#[test]
+fn unknown_keys_are_refused() {
+    let error = toml::from_str::<Config>("[worker]\nmax_inflight = 3").unwrap_err();
+    assert!(error.message().contains("unknown field `max_inflight`"), "{error}");
+}
+
+#[test]
+fn topics_are_named_by_prefix_pipeline_and_stage_unless_told_otherwise() {
+    let config = config(&format!(
+        "{DIGITS}[pipelines.digits.topics]\nresults = 'answers'\n[topics]\nprefix = 'acme'\npartitions = 12"
+    ));
+    let names = config.topic_names("digits");
+    assert_eq!(names.inference, "acme.digits.inference");
+    assert_eq!(names.results, "answers");
+    assert_eq!(config.group("digits", Stage::Inference), "acme.digits.inference");
+    let specs = config.topic_specs();
+    assert_eq!(specs.len(), 5);
+    assert!(specs.iter().all(|spec| spec.partitions == 12));
+    let retention = |name: &str| specs.iter().find(|spec| spec.name == name).unwrap().retention;
+    assert!(retention("acme.digits.dead-letters") > retention("answers"));
+}
+
+#[test]
+fn a_shared_topic_is_created_once_and_known_as_shared() {
+    let config = config(
+        r#"
+        [models.m]
+        path = "m.onnx"
+        [pipelines.b]
+        model = "m"
+        topics = { preprocess = "jobs" }
+        [pipelines.a]
+        model = "m"
+        topics = { preprocess = "jobs" }
+        "#,
+    );
+    assert_eq!(config.sharing_topic("b", Stage::Preprocess), ["a", "b"]);
+    assert_eq!(config.sharing_topic("b", Stage::Inference), ["b"]);
+    assert_eq!(config.topic_specs().iter().filter(|spec| spec.name == "jobs").count(), 1);
+}
+
+#[test]
+fn files_are_relative_to_the_configuration() {
+    let mut config = config(
+        "[models.m]\npath = 'm.onnx'\nlabels = '/abs/labels.txt'\n[kafka.security]\npassword_file = 'secret'",
+    );
+    config.resolve_paths(Path::new("/etc/millstream"));
+    assert_eq!(config.models["m"].path, Path::new("/etc/millstream/m.onnx"));
+    assert_eq!(config.models["m"].labels.as_deref(), Some(Path::new("/abs/labels.txt")));
+    assert_eq!(config.kafka.security.password_file.as_deref(), Some(Path::new("/etc/millstream/secret")));
+}

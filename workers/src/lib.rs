@@ -1,0 +1,31 @@
+//! Who answers: the loop from fetch to commit.
+//!
+//! A worker is one process in one consumer group. It runs one stage of a pipeline, or several neighbouring ones fused,
+//! and promises:
+//!
+//! * every record it reads ends as exactly one record further down: on the next stage's topic, or on `results`
+//!   (a failed one on `dead-letters` as well);
+//! * an offset is committed only after what it led to is acknowledged, and in fetch order within a partition, so
+//!   a crash repeats work and never loses it (delivery is at least once);
+//! * a bad job is data and ends as a failure; a broken world is an error and stops the worker uncommitted;
+//! * memory is bounded: when too much is in flight the worker stops reading, and the partitions are paused.
+//!
+//! Read [`worker`] first: it is the whole journey on one page.
+
+pub mod worker;
+
+pub mod batch;
+mod commit;
+mod dead_letter;
+pub mod fetch;
+mod process;
+mod publish;
+
+pub mod admin;
+pub mod config;
+pub mod health;
+pub mod metrics;
+pub mod start;
+
+pub use config::Config;
+pub use worker::{Worker, WorkerError};

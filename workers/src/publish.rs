@@ -1,0 +1,181 @@
+//! Outcomes become records: a result or a failure on `results`, a dead letter beside a failure, or a job for the next stage.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use schemas::{Encoding, Failure, FailureCode, Headers, Job, JobResult, MessageKind, Outcome, Stage, Timestamp};
+use stages::{Processed, Provenance};
+use transport::{Header, Record};
+
+use crate::dead_letter;
+use crate::fetch::{Origin, micros_between};
+use crate::metrics::PipelineMetrics;
+use crate::process::{as_micros, micros};
+
+/// Where this worker's records go, and what is stamped on them.
+#[derive(Debug, Clone)]
+pub(crate) struct Outbox {
+    pub(crate) pipeline: String,
+    /// The first stage of this worker: the one whose topic it reads.
+    pub(crate) stage: Stage,
+    /// The topic of the stage after the last one here; `None` when this worker ends the pipeline.
+    pub(crate) next: Option<Arc<str>>,
+    pub(crate) results: Arc<str>,
+    pub(crate) dead_letters: Arc<str>,
+    pub(crate) source: String,
+    pub(crate) encoding: Encoding,
+    pub(crate) provenance: Provenance,
+    /// The largest record that the topics take, headers included.
+    pub(crate) max_record_bytes: usize,
+}
+
+impl Outbox {
+    /// A job that came through all stages of this worker.
+    pub(crate) fn succeeded(
+        &self,
+        origin: Origin,
+        processed: Processed,
+        metrics: &PipelineMetrics,
+        records: &mut Vec<Record>,
+    ) {
+        let record = match &self.next {
+            Some(topic) => self.onward(topic, &origin, processed, metrics),
+            None => self.result(&origin, processed, metrics),
+        };
+        match record {
+            Ok(record) if record.size() <= self.max_record_bytes => {
+                tracing::debug!(
+                    job_id = %origin.id, stage = %self.stage, topic = %origin.received.position.partition.topic,
+                    partition = origin.received.position.partition.index,
+                    offset = origin.received.position.offset.get(), to = %record.topic, "job done"
+                );
+                metrics.settled(if self.next.is_some() { "forwarded" } else { "result" });
+                records.push(record);
+            }
+            Ok(record) => {
+                let message = format!(
+                    "outcome: {} bytes are more than limits.max_record_bytes = {}; return fewer or smaller tensors, \
+                     or raise the limit together with the topic's max.message.bytes",
+                    record.size(),
+                    self.max_record_bytes
+                );
+                let failure = origin.failure(self.stage, FailureCode::TooLarge, message, false);
+                self.failed(&origin, failure, metrics, records);
+            }
+            Err(failure) => self.failed(&origin, failure, metrics, records),
+        }
+    }
+
+    /// A job that ends here as a failure: the terminal record, and the dead letter.
+    pub(crate) fn failed(
+        &self,
+        origin: &Origin,
+        failure: Failure,
+        metrics: &PipelineMetrics,
+        records: &mut Vec<Record>,
+    ) {
+        let position = &origin.received.position;
+        tracing::warn!(
+            job_id = %origin.id, stage = %failure.stage, topic = %position.partition.topic,
+            partition = position.partition.index, offset = position.offset.get(), attempt = failure.attempt,
+            code = %failure.code, reason = %failure.message, "job failed"
+        );
+        metrics.settled(failure.code.as_str());
+        metrics.dead_lettered(failure.code);
+        let dead_letter = dead_letter::record(&self.dead_letters, origin, &failure, self.max_record_bytes);
+        let mut headers = self.headers(origin, MessageKind::Failure);
+        headers.content_type = Some(Encoding::MessagePack.content_type().to_owned());
+        let body = schemas::encode_outcome(&Outcome::Failure(failure), Encoding::MessagePack)
+            .expect("a failure holds only strings and numbers, which MessagePack always takes");
+        records.push(self.record(&self.results, origin, &headers, body));
+        records.push(dead_letter);
+    }
+
+    fn onward(
+        &self,
+        topic: &Arc<str>,
+        origin: &Origin,
+        processed: Processed,
+        metrics: &PipelineMetrics,
+    ) -> Result<Record, Failure> {
+        let job = self.stamped(origin, processed, metrics);
+        let body = schemas::encode_job(&job).map_err(|error| self.unencodable(origin, &error))?;
+        let mut headers = self.headers(origin, MessageKind::Job);
+        headers.content_type = Some(Encoding::MessagePack.content_type().to_owned());
+        Ok(self.record(topic, origin, &headers, body))
+    }
+
+    fn result(&self, origin: &Origin, processed: Processed, metrics: &PipelineMetrics) -> Result<Record, Failure> {
+        let Job { inputs: outputs, parameters } = self.stamped(origin, processed, metrics);
+        metrics.e2e.observe(micros(schemas::TimeSheet::read(&parameters).total_us).as_secs_f64());
+        let mut headers = self.headers(origin, MessageKind::Result);
+        let result = JobResult {
+            model_name: headers.model.clone().unwrap_or_default(),
+            model_version: headers.model_version.clone().unwrap_or_default(),
+            outputs,
+            parameters,
+        };
+        let body = schemas::encode_outcome(&Outcome::Result(result), self.encoding)
+            .map_err(|error| self.unencodable(origin, &error))?;
+        headers.content_type = Some(self.encoding.content_type().to_owned());
+        Ok(self.record(&self.results, origin, &headers, body))
+    }
+
+    /// The job with its time sheet brought up to this moment.
+    fn stamped(&self, origin: &Origin, processed: Processed, metrics: &PipelineMetrics) -> Job {
+        let Processed { mut job, times } = processed;
+        metrics.ran(&times);
+        let mut sheet = origin.sheet;
+        sheet.preprocess_us = sheet.preprocess_us.saturating_add(as_micros(times.preprocess));
+        sheet.inference_us = sheet.inference_us.saturating_add(as_micros(times.inference));
+        sheet.postprocess_us = sheet.postprocess_us.saturating_add(as_micros(times.postprocess));
+        if times.batch_size > 0 {
+            sheet.batch_size = u64::from(times.batch_size);
+        }
+        if let Some(submitted) = &origin.headers.time {
+            sheet.total_us = micros_between(submitted, &Timestamp::now());
+        }
+        sheet.write(&mut job.parameters);
+        job
+    }
+
+    fn unencodable(&self, origin: &Origin, error: &schemas::EncodeError) -> Failure {
+        origin.failure(self.stage, FailureCode::Internal, format!("outcome: {error}"), false)
+    }
+
+    /// The headers of the next hop: identity and unknown headers as they came, the rest renewed.
+    fn headers(&self, origin: &Origin, kind: MessageKind) -> Headers {
+        let mut headers = origin.headers.clone();
+        headers.kind = Some(kind);
+        headers.source = Some(self.source.clone());
+        headers.subject = Some(self.pipeline.clone());
+        headers.attempt = Some(origin.attempt());
+        headers.renew_trace();
+        self.stamp_provenance(&mut headers, kind);
+        headers
+    }
+
+    /// Whoever runs the model says which one it was; a later stage leaves that as it is, because its own file may be
+    /// another version by now.
+    fn stamp_provenance(&self, headers: &mut Headers, kind: MessageKind) {
+        let Provenance { model_name, model_version, model_digest, pipeline_digest } = &self.provenance;
+        if let Some(digest) = model_digest {
+            headers.model = Some(model_name.clone());
+            headers.model_version = Some(model_version.clone());
+            headers.model_digest = Some(digest.clone());
+            headers.pipeline_digest = Some(pipeline_digest.clone());
+        } else if kind != MessageKind::Job {
+            headers.model.get_or_insert_with(|| model_name.clone());
+            headers.model_version.get_or_insert_with(|| model_version.clone());
+            headers.pipeline_digest.get_or_insert_with(|| pipeline_digest.clone());
+        }
+    }
+
+    fn record(&self, topic: &Arc<str>, origin: &Origin, headers: &Headers, body: Bytes) -> Record {
+        let headers = headers.write().into_iter().map(|(name, value)| Header { name, value }).collect();
+        Record { topic: Arc::clone(topic), key: origin.received.record.key.clone(), value: Some(body), headers }
+    }
+}
+
+#[cfg(test)]
+mod tests;

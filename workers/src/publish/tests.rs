@@ -1,0 +1,166 @@
+use std::time::Instant;
+
+use bytes::Bytes;
+use schemas::{DeadLetterReason, Limits, Tensor, TimeSheet};
+use stages::StageTimes;
+use transport::{Offset, Partition, Position, Received};
+
+use super::*;
+use crate::fetch::{Fetcher, Work};
+use crate::metrics::Metrics;
+
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+fn outbox(next: Option<&str>, digest: Option<&str>) -> Outbox {
+    Outbox {
+        pipeline: "digits".into(),
+        stage: Stage::Inference,
+        next: next.map(Into::into),
+        results: "results".into(),
+        dead_letters: "dead".into(),
+        source: "/millstream/digits/inference".into(),
+        encoding: Encoding::MessagePack,
+        provenance: Provenance {
+            model_name: "digits".into(),
+            model_version: "2".into(),
+            model_digest: digest.map(Into::into),
+            pipeline_digest: "pd".into(),
+        },
+        max_record_bytes: 10_000,
+    }
+}
+
+/// A job that came in as MessagePack with an id, a key, a trace and a header of a stranger.
+fn origin(value: Option<Bytes>) -> (Origin, Job) {
+    let mut job = Job::new([Tensor::from_elements("x", [2u64], &[1f32, 2.0]).unwrap()]);
+    TimeSheet { queue_us: 5, total_us: 10, ..TimeSheet::default() }.write(&mut job.parameters);
+    job.parameters.insert("user".into(), "kept".into());
+    let headers = [
+        ("ce_id", "job-1"),
+        ("ce_time", "2026-01-01T00:00:00Z"),
+        ("content-type", "application/vnd.msgpack"),
+        ("traceparent", TRACE),
+        ("tenant", "acme"),
+    ];
+    let received = Received {
+        record: Record {
+            topic: "jobs".into(),
+            key: Some("k".into()),
+            value: Some(value.unwrap_or_else(|| schemas::encode_job(&job).unwrap())),
+            headers: headers.map(|(name, value)| Header::new(name, value)).to_vec(),
+        },
+        position: Position { partition: Partition::new("jobs", 1), offset: Offset::new(7) },
+        timestamp_ms: None,
+    };
+    let sharing = vec!["digits".to_owned()];
+    let limits = Limits::default();
+    let fetcher = Fetcher { pipeline: "digits".into(), stage: Stage::Inference, sharing, limits };
+    let entry = fetcher.entry(received, Instant::now(), &Timestamp::now());
+    match entry.work {
+        Work::Run(job) => (entry.origin, job),
+        _ => (entry.origin, job),
+    }
+}
+
+fn processed(job: Job) -> Processed {
+    let times = StageTimes { inference: micros(30), batch_size: 4, ..StageTimes::default() };
+    Processed { job, times }
+}
+
+fn succeed(outbox: &Outbox) -> Vec<Record> {
+    let (origin, job) = origin(None);
+    let mut records = Vec::new();
+    outbox.succeeded(origin, processed(job), &Metrics::new().pipeline("digits", &Stage::ALL), &mut records);
+    records
+}
+
+fn headers(record: &Record) -> Headers {
+    let (headers, fault) = Headers::read(record.headers.iter().map(|h| (&*h.name, h.value.as_deref())));
+    assert!(fault.is_none(), "{fault:?}");
+    headers
+}
+
+#[test]
+fn a_result_keeps_identity_and_names_what_computed_it() {
+    let records = succeed(&outbox(None, Some("md")));
+    assert_eq!(records.len(), 1);
+    assert_eq!(&*records[0].topic, "results");
+    assert_eq!(records[0].key.as_deref(), Some(b"k".as_slice()));
+    let headers = headers(&records[0]);
+    assert_eq!(headers.id.as_ref().unwrap().as_str(), "job-1");
+    assert_eq!(headers.time.as_ref().unwrap().as_str(), "2026-01-01T00:00:00Z");
+    assert_eq!(headers.kind, Some(MessageKind::Result));
+    assert_eq!(headers.subject.as_deref(), Some("digits"));
+    assert_eq!(headers.source.as_deref(), Some("/millstream/digits/inference"));
+    assert_eq!(headers.attempt, Some(1));
+    assert_eq!(headers.model_version.as_deref(), Some("2"));
+    assert_eq!(headers.model_digest.as_deref(), Some("md"));
+    assert_eq!(headers.pipeline_digest.as_deref(), Some("pd"));
+    assert_eq!(headers.unknown, [("tenant".to_owned(), Some(Bytes::from("acme")))]);
+    let traceparent = headers.traceparent.unwrap();
+    assert_eq!(traceparent[..35], TRACE[..35], "the trace goes on");
+    assert_ne!(traceparent, TRACE, "as a new span");
+
+    let body = records[0].value.as_ref().unwrap();
+    let outcome =
+        schemas::decode_outcome(MessageKind::Result, headers.content_type.as_deref(), body, &Limits::default());
+    let Outcome::Result(result) = outcome.unwrap() else { panic!("a result") };
+    assert_eq!(result.outputs[0].elements::<f32>().unwrap(), [1.0, 2.0]);
+    assert_eq!(result.parameters["user"], "kept".into());
+    let sheet = TimeSheet::read(&result.parameters);
+    assert_eq!((sheet.inference_us, sheet.batch_size), (30, 4));
+    assert!(sheet.total_us > 1_000_000 && sheet.queue_us > 1_000_000, "{sheet:?}");
+}
+
+#[test]
+fn between_stages_a_job_goes_on_and_carries_the_models_name_only_past_the_model() {
+    let records = succeed(&outbox(Some("next"), Some("md")));
+    assert_eq!(&*records[0].topic, "next");
+    assert_eq!(headers(&records[0]).kind, Some(MessageKind::Job));
+    assert_eq!(headers(&records[0]).model_digest.as_deref(), Some("md"));
+    let before_the_model = succeed(&outbox(Some("next"), None));
+    assert_eq!(headers(&before_the_model[0]).model, None);
+}
+
+#[test]
+fn a_failure_is_terminal_and_the_dead_letter_is_the_record_as_it_came() {
+    let (origin, _) = origin(Some(Bytes::from_static(b"\xc1 broken")));
+    let failure = origin.failure(Stage::Inference, FailureCode::Undecodable, "body: why", false);
+    let mut records = Vec::new();
+    let metrics = Metrics::new().pipeline("digits", &Stage::ALL);
+    outbox(None, None).failed(&origin, failure.clone(), &metrics, &mut records);
+    let [terminal, dead_letter] = records.try_into().unwrap();
+
+    let terminal_headers = headers(&terminal);
+    assert_eq!(terminal_headers.kind, Some(MessageKind::Failure));
+    let content_type = terminal_headers.content_type.as_deref();
+    let body = terminal.value.as_ref().unwrap();
+    let outcome = schemas::decode_outcome(MessageKind::Failure, content_type, body, &Limits::default());
+    assert_eq!(outcome.unwrap(), Outcome::Failure(failure));
+
+    let original = &origin.received.record;
+    assert_eq!((&*dead_letter.topic, &dead_letter.key, &dead_letter.value), ("dead", &original.key, &original.value));
+    assert_eq!(dead_letter.headers[..original.headers.len()], original.headers[..]);
+    let pairs = dead_letter.headers.iter().map(|h| (&*h.name, h.value.as_deref()));
+    let reason = DeadLetterReason::read(pairs).unwrap().unwrap();
+    assert_eq!((reason.code, reason.message.as_str()), (FailureCode::Undecodable, "body: why"));
+    assert_eq!((reason.topic.as_str(), reason.partition, reason.offset), ("jobs", 1, 7));
+}
+
+#[test]
+fn an_outcome_too_large_for_its_topic_is_a_failure_instead() {
+    let records = succeed(&Outbox { max_record_bytes: 300, ..outbox(None, Some("md")) });
+    assert_eq!(headers(&records[0]).kind, Some(MessageKind::Failure));
+    assert_eq!(&*records[1].topic, "dead");
+}
+
+#[test]
+fn a_dead_letter_too_large_for_its_topic_says_that_it_lost_its_value() {
+    let (origin, _) = origin(Some(vec![7; 20_000].into()));
+    let failure = origin.failure(Stage::Inference, FailureCode::InvalidInput, "why", false);
+    let record = dead_letter::record(&"dead".into(), &origin, &failure, 10_000);
+    assert_eq!(record.value, None);
+    let pairs = record.headers.iter().map(|h| (&*h.name, h.value.as_deref()));
+    let reason = DeadLetterReason::read(pairs).unwrap().unwrap();
+    assert_eq!(reason.message, "(value of 20000 bytes left out: too large for this topic) why");
+}

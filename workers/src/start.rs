@@ -1,0 +1,132 @@
+//! From a configuration to a running worker: load and warm the model, connect, join the group.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use schemas::Stage;
+use stages::{LoadError, Pipeline, PipelineSpec};
+use transport::{ConsumerOptions, Transport, TransportError};
+
+use crate::config::Config;
+use crate::fetch::Fetcher;
+use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::process::Processor;
+use crate::publish::Outbox;
+use crate::worker::{Parts, Worker};
+
+/// Why a worker could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The pipeline is not in the configuration.
+    #[error("there is no pipeline `{name}` under [pipelines] (declared: {declared})")]
+    UnknownPipeline {
+        /// The name that was asked for.
+        name: String,
+        /// The names that there are.
+        declared: String,
+    },
+    /// No stage was asked for.
+    #[error("name at least one stage: preprocess, inference, postprocess")]
+    NoStage,
+    /// The stages asked for are not neighbours.
+    #[error("the stages {0} are not neighbours; a worker runs one stage or a run without gaps")]
+    NotNeighbours(String),
+    /// The model cannot be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// Kafka cannot be reached or refuses the settings.
+    #[error("cannot connect the worker to its topics")]
+    Transport(#[from] TransportError),
+}
+
+/// Loads the model and the labels that these stages of a pipeline need.
+///
+/// # Errors
+/// When the pipeline is not declared, or a file of it does not load.
+pub async fn load_pipeline(config: &Config, name: &str, stages: &[Stage]) -> Result<Pipeline, StartError> {
+    let (first, last) = neighbours(stages)?;
+    let Some(declared) = config.pipelines.get(name) else {
+        let declared = config.pipelines.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        return Err(StartError::UnknownPipeline { name: name.to_owned(), declared });
+    };
+    let (name, pipeline, model) = (name.to_owned(), declared.stages(), config.models[&declared.model].clone());
+    let runtime = config.runtime.clone();
+    let load = move || {
+        let spec = PipelineSpec { name: &name, pipeline: &pipeline, model: &model, runtime: &runtime };
+        Pipeline::load(first..=last, spec)
+    };
+    let loaded = tokio::task::spawn_blocking(load).await;
+    Ok(loaded.expect("loading reports its faults as errors and does not panic")?)
+}
+
+/// Runs the model once, so that the first job does not pay for what is done lazily. A model that cannot run on zeros
+/// may still work on real jobs, so that is only said.
+pub async fn warm_up(pipeline: &Pipeline) {
+    if let Err(error) = pipeline.warm_up().await {
+        tracing::warn!(%error, "the model did not run on zeros; it may still run on real jobs");
+    }
+}
+
+/// Joins the consumer group of the first stage and builds the worker around `pipeline`.
+///
+/// # Errors
+/// When Kafka refuses the settings, or cannot be reached where that is needed at once.
+pub async fn join<T: Transport>(
+    transport: &T,
+    config: &Config,
+    name: &str,
+    stages: &[Stage],
+    pipeline: Pipeline,
+    health: Arc<Health>,
+    metrics: Arc<Metrics>,
+) -> Result<Worker<T>, StartError> {
+    let (first, last) = neighbours(stages)?;
+    let declared = &config.pipelines[name];
+    warm_up(&pipeline).await;
+    health.models_warm.store(true, Ordering::Relaxed);
+    let topics = config.topic_names(name);
+    let topic = topics.of_stage(first).to_owned();
+    let limits = config.worker_limits(declared);
+    let options = ConsumerOptions {
+        drain_timeout: limits.drain_timeout,
+        max_queued_records: limits.max_inflight_records,
+        max_queued_bytes: limits.max_inflight_bytes,
+        ..ConsumerOptions::default()
+    };
+    let publisher = transport.publisher().await?;
+    let consumer = transport.consumer(&config.group(name, first), std::slice::from_ref(&topic), options).await?;
+    tracing::info!(pipeline = name, first = %first, last = %last, topic, "worker joins its group");
+    let outbox = Outbox {
+        pipeline: name.to_owned(),
+        stage: first,
+        next: last.next().map(|next| topics.of_stage(next).into()),
+        results: topics.results.as_str().into(),
+        dead_letters: topics.dead_letters.as_str().into(),
+        source: format!("/millstream/{name}/{last}"),
+        encoding: declared.results.into(),
+        provenance: pipeline.provenance().clone(),
+        max_record_bytes: config.max_topic_record_bytes(),
+    };
+    let fetcher = Fetcher {
+        pipeline: name.to_owned(),
+        stage: first,
+        sharing: config.sharing_topic(name, first),
+        limits: config.limits.clone(),
+    };
+    let processor = Processor { pipeline, outbox, metrics: metrics.pipeline(name, stages) };
+    Ok(Worker::new(Parts { consumer, publisher, fetcher, processor, limits, health, metrics }))
+}
+
+/// The first and last of stages that have no gap between them.
+fn neighbours(stages: &[Stage]) -> Result<(Stage, Stage), StartError> {
+    let mut sorted = stages.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    let (Some(&first), Some(&last)) = (sorted.first(), sorted.last()) else { return Err(StartError::NoStage) };
+    if sorted != Stage::ALL.into_iter().filter(|stage| (first..=last).contains(stage)).collect::<Vec<_>>() {
+        let named = sorted.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
+        return Err(StartError::NotNeighbours(named));
+    }
+    Ok((first, last))
+}
