@@ -70,7 +70,7 @@ pub enum Rejection {
     },
     /// A header of the caller has a name that the contract gives a meaning to.
     #[error(
-        "the header {0} belongs to the contract; leave it out, or use the field of the submission that sets it"
+        "the header {0} belongs to the contract; leave it out, or set it by the field or option of its own"
     )]
     ReservedHeader(String),
     /// The broker refused the record.

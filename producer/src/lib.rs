@@ -26,7 +26,7 @@
 //!
 //! // Opened before the job is submitted, so that its result cannot be missed.
 //! let mut results = client.results(ReadFrom::End, ResultFilter::all()).await?;
-//! let image = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))?;
+//! let image: &[u8] = b"the bytes of seven.png";
 //! let id = client.submit(Submission::raw("image/png", image).with_key("camera-7")).await?;
 //! # doc_worker::answer(&transport).await;
 //!

@@ -22,7 +22,7 @@ fn bodies(criterion: &mut Criterion) {
             let mut group = criterion.benchmark_group(format!("{name} FP32 as {content_type}"));
             group.throughput(Throughput::Bytes(body.len() as u64));
             group.bench_function("encode", |bencher| {
-                bencher.iter(|| encode_job_as(black_box(&job), encoding))
+                bencher.iter(|| encode_job_as(black_box(&job), encoding));
             });
             group.bench_function("decode", |bencher| {
                 bencher.iter(|| decode_job(Some(content_type), black_box(&body), &limits));
@@ -54,7 +54,7 @@ fn headers(criterion: &mut Criterion) {
     });
     criterion.bench_function("headers, write", |bencher| bencher.iter(|| black_box(&headers).write()));
     criterion.bench_function("headers, renew the trace", |bencher| {
-        bencher.iter(|| black_box(&mut headers).renew_trace())
+        bencher.iter(|| black_box(&mut headers).renew_trace());
     });
 }
 

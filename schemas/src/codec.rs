@@ -49,12 +49,12 @@ pub fn decode_job(content_type: Option<&str>, body: &Bytes, limits: &Limits) -> 
     check_size(body, limits)?;
     match Encoding::of_content_type(content_type) {
         Some(Encoding::MessagePack) => {
-            messages::whole(MessagePackReader::new(body), |reader| messages::read_job(reader, limits))
+            messages::whole(&MessagePackReader::new(body), |reader| messages::read_job(reader, limits))
         }
         Some(Encoding::Json) => {
             let json = JsonReader::new(body).map_err(DecodeError::of_body)?;
             if json.is_object_with("inputs").map_err(DecodeError::of_body)? {
-                messages::whole(json, |reader| messages::read_job(reader, limits))
+                messages::whole(&json, |reader| messages::read_job(reader, limits))
             } else {
                 Job::from_raw(content_type, body)
             }
@@ -76,12 +76,12 @@ pub fn decode_outcome(
 ) -> Result<Outcome, DecodeError> {
     check_size(body, limits)?;
     match Encoding::of_content_type(content_type) {
-        Some(Encoding::MessagePack) => messages::whole(MessagePackReader::new(body), |reader| {
+        Some(Encoding::MessagePack) => messages::whole(&MessagePackReader::new(body), |reader| {
             messages::read_outcome(kind, reader, limits)
         }),
         Some(Encoding::Json) => {
             let json = JsonReader::new(body).map_err(DecodeError::of_body)?;
-            messages::whole(json, |reader| messages::read_outcome(kind, reader, limits))
+            messages::whole(&json, |reader| messages::read_outcome(kind, reader, limits))
         }
         None => Err(DecodeError::invalid(
             "headers.content-type",

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 /// The type of every element of a tensor. `Display` and `FromStr` use the names on the wire (`FP32`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
+#[schemars(description = "The type of every element of a tensor.")]
 pub enum Datatype {
     /// One byte, 0 or 1.
     Bool,

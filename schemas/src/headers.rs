@@ -2,15 +2,13 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
-use std::str::FromStr;
 
 use bytes::Bytes;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::Serialize;
+use schemars::JsonSchema;
 
 use crate::dead_letter::ERROR_HEADER_PREFIX;
 use crate::error::quoted;
-use crate::{DecodeError, JobId, Timestamp, TraceContext};
+use crate::{DecodeError, JobId, MessageKind, Timestamp, TraceContext};
 
 /// The name and value of one header, as they go into a record.
 pub type HeaderPair = (Cow<'static, str>, Option<Bytes>);
@@ -61,6 +59,7 @@ const CLOUD_EVENTS_VERSION: &str = "1.0";
 
 /// Everything the headers of a record say. Headers of other projects pass through in [`Headers::unknown`].
 #[derive(Debug, Clone, PartialEq, Eq, Default, JsonSchema)]
+#[schemars(description = "The headers of a record. Others pass through unchanged.")]
 pub struct Headers {
     /// The job's id and idempotency key, unchanged on every hop.
     #[schemars(rename = "ce_id")]
@@ -300,65 +299,6 @@ impl HeaderWriter {
             start = end;
         }
         pairs
-    }
-}
-
-/// What a record is, as `ce_type` says. `Display` and `FromStr` use the names on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
-pub enum MessageKind {
-    /// A job, on its way through the stages.
-    #[serde(rename = "dev.millstream.job.v1")]
-    Job,
-    /// What a job came to.
-    #[serde(rename = "dev.millstream.result.v1")]
-    Result,
-    /// Why a job came to nothing.
-    #[serde(rename = "dev.millstream.failure.v1")]
-    Failure,
-}
-
-impl MessageKind {
-    /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Job, Self::Result, Self::Failure];
-
-    /// The value of `ce_type`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Job => "dev.millstream.job.v1",
-            Self::Result => "dev.millstream.result.v1",
-            Self::Failure => "dev.millstream.failure.v1",
-        }
-    }
-}
-
-impl fmt::Display for MessageKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for MessageKind {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
-            .ok_or_else(|| format!("is {}, not a type of this contract", quoted(text)))
-    }
-}
-
-impl JsonSchema for JobId {
-    fn schema_name() -> Cow<'static, str> {
-        "JobId".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "minLength": 1, "maxLength": JobId::MAX_BYTES })
     }
 }
 

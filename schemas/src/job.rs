@@ -14,6 +14,7 @@ pub const CONTENT_TYPE_PARAMETER: &str = "content_type";
 /// A job between two stages, or on its way to the first: named tensors and parameters. Who it is stands in the
 /// [`Headers`](crate::Headers).
 #[derive(Debug, Clone, PartialEq, Eq, Default, JsonSchema)]
+#[schemars(description = "A job: named tensors and parameters. Who it is stands in the headers.")]
 pub struct Job {
     /// The tensors, as the stage or model names them.
     pub inputs: Vec<Tensor>,

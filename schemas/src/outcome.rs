@@ -60,6 +60,7 @@ pub struct Failure {
 /// What kind of failure it is. `Display` and `FromStr` use the names on the wire (`invalid_input`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(description = "What kind of failure it is.")]
 pub enum FailureCode {
     /// Well-formed, but not what the contract, the pipeline or the model asks for.
     InvalidInput,

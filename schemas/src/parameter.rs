@@ -57,12 +57,7 @@ impl JsonSchema for Parameter {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "description": "A boolean, an integer of 64 bits, a float or text.",
-            "anyOf": [
-                { "type": "boolean" },
-                { "type": "integer", "minimum": i64::MIN, "maximum": i64::MAX },
-                { "type": "number" },
-                { "type": "string" }
-            ]
+            "type": ["boolean", "integer", "number", "string"]
         })
     }
 }

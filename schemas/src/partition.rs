@@ -4,7 +4,7 @@
 /// The partition of a record with this key on a topic of that many partitions. Records without a key go to any.
 ///
 /// ```
-/// assert_eq!(schemas::partition_of_key(b"kafka", 10), 4);
+/// assert_eq!(schemas::partition_of_key(b"kafka", 12), 4);
 /// ```
 ///
 /// # Panics

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use deadpool::unmanaged::{Object, Pool};
 use schemas::{Job, Stage, Tensor};
+use tokio::sync::Mutex;
 
 use crate::config::{ModelConfig, RuntimeConfig};
 use crate::error::{Fault, JobError, LoadError};
@@ -23,6 +24,8 @@ pub struct Inference {
     signature: Arc<Signature>,
     digest: String,
     sessions: Pool<Box<dyn Model>>,
+    /// Held while the sessions are warmed up: two that each wait for the other's sessions would wait for ever.
+    warming_up: Arc<Mutex<()>>,
 }
 
 /// A job after the model.
@@ -81,7 +84,7 @@ impl Inference {
     pub fn with_models(models: Vec<Box<dyn Model>>, digest: impl Into<String>) -> Self {
         let first = models.first().expect("inference has at least one session");
         let signature = Arc::new(first.signature().clone());
-        Self { signature, digest: digest.into(), sessions: Pool::from(models) }
+        Self { signature, digest: digest.into(), sessions: Pool::from(models), warming_up: Arc::default() }
     }
 
     /// What the model takes and gives.
@@ -99,6 +102,7 @@ impl Inference {
     /// gives an error here and may work all the same.
     pub async fn warm_up(&self) -> Result<Job, ModelError> {
         let job = Job::new(zeros(&self.signature)?);
+        let _warming_up = self.warming_up.lock().await;
         let mut all = Vec::new();
         for _ in 0..self.sessions.status().size {
             // Each one is held until all have run, so that none is run twice.
@@ -106,17 +110,16 @@ impl Inference {
         }
         let signature = Arc::clone(&self.signature);
         let run = move || {
-            let mut outputs = None;
-            for session in &mut all {
-                let mut results = run_jobs(&mut ***session, &signature, vec![job.clone()]);
-                outputs = results.pop().map(|result| result.map(|inferred| inferred.job));
-            }
-            outputs
+            let run = |session: &mut Object<Box<dyn Model>>| {
+                run_jobs(&mut ***session, &signature, vec![job.clone()]).pop().expect("one outcome per job")
+            };
+            let outcomes: Vec<Result<Inferred, JobError>> = all.iter_mut().map(run).collect();
+            outcomes.into_iter().collect::<Result<Vec<Inferred>, JobError>>()
         };
         match tokio::task::spawn_blocking(run).await {
-            Ok(Some(Ok(outputs))) => Ok(outputs),
-            Ok(Some(Err(error))) => Err(ModelError { message: error.message, retriable: error.retriable }),
-            Ok(None) | Err(_) => Err(ModelError::transient("the warm-up was cancelled")),
+            Ok(Ok(mut outcomes)) => Ok(outcomes.pop().expect("there is at least one session").job),
+            Ok(Err(error)) => Err(ModelError { message: error.message, retriable: error.retriable }),
+            Err(_) => Err(ModelError::transient("the warm-up was cancelled")),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use schemas::{Datatype, Job, Tensor};
+use schemas::{Datatype, Tensor};
 
 use crate::error::Fault;
 use crate::operation::{kind_of, quoted};
@@ -104,9 +104,9 @@ impl Signature {
         self.batched.then_some(0)
     }
 
-    /// Checks that a job is what the model takes, and gives its tensors in the order of the model's inputs.
-    pub(crate) fn fit(&self, job: &Job) -> Result<Fit, Fault> {
-        if let Some(unknown) = job.inputs.iter().find(|tensor| self.input(tensor.name()).is_none()) {
+    /// Checks that a job's tensors are what the model takes, and puts them in the order of the model's inputs.
+    pub(crate) fn fit(&self, mut inputs: Vec<Tensor>) -> Result<Fit, Fault> {
+        if let Some(unknown) = inputs.iter().find(|tensor| self.input(tensor.name()).is_none()) {
             return Err(Fault::invalid_input(format!(
                 "input {}: the model has no such input; it takes {}",
                 quoted(unknown.name()),
@@ -114,9 +114,8 @@ impl Signature {
             )));
         }
         let mut bound = BoundNames::default();
-        let mut inputs = Vec::with_capacity(self.inputs.len());
         for spec in &self.inputs {
-            let mut named = job.inputs.iter().filter(|tensor| tensor.name() == spec.name);
+            let mut named = inputs.iter().filter(|tensor| tensor.name() == spec.name);
             let tensor = named.next().ok_or_else(|| {
                 Fault::invalid_input(format!("input {}: missing; expected {spec}", quoted(&spec.name)))
             })?;
@@ -125,8 +124,8 @@ impl Signature {
             }
             spec.check(tensor)?;
             bound.check(spec, tensor)?;
-            inputs.push(tensor.clone());
         }
+        inputs.sort_by_key(|tensor| self.inputs.iter().position(|input| input.name == tensor.name()));
         let rows = if self.batched { self.rows(&inputs)? } else { 1 };
         Ok(Fit { inputs, rows })
     }

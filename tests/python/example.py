@@ -70,8 +70,8 @@ def main(brokers, topics, *files):
         message = consumer.poll(1)
         if message is None or message.error():
             continue
-        headers = {name: value.decode() for name, value in message.headers() if name.startswith(("ce_", "content-"))}
-        file = waiting.pop(headers["ce_id"], None)
+        headers = {name: (value or b"").decode(errors="replace") for name, value in message.headers() or []}
+        file = waiting.pop(headers.get("ce_id"), None)
         if file is None:
             continue
         body = msgpack.unpackb(message.value())

@@ -1,9 +1,11 @@
 """Submit digit images as jobs, knowing nothing but the contract, and keep a journal of what was acknowledged.
 
-    submit.py --brokers B --topic T --images FOLDER --jobs N --journal FILE [--form png|payload|tensor] [--keys K] [--rate R]
+    submit.py --brokers B --topic T --images FOLDER --jobs N --journal FILE [--form png|payload|tensor] [--keys K]
+              [--rate R [--until-exists FILE]]
 """
 
 import argparse
+import itertools
 import json
 import time
 from pathlib import Path
@@ -39,7 +41,11 @@ def main():
     parser.add_argument("--form", choices=("png", "payload", "tensor"), default="png")
     parser.add_argument("--keys", type=int, default=0, help="how many keys every second job is spread over (0: none)")
     parser.add_argument("--rate", type=float, default=0, help="jobs a second (0: as fast as it goes)")
+    parser.add_argument("--until-exists", type=Path, help="go on after N jobs until this file is there")
     asked = parser.parse_args()
+
+    def is_enough(number):
+        return number >= asked.jobs and (asked.until_exists is None or asked.until_exists.exists())
 
     paths = sorted(asked.images.glob("*.png"))
     bodies = []
@@ -50,7 +56,7 @@ def main():
     submitter = Submitter(asked.brokers)
     sequence = {}
     start = time.monotonic()
-    for number in range(asked.jobs):
+    for number in itertools.takewhile(lambda number: not is_enough(number), itertools.count()):
         image = number % len(paths)
         content_type, value = bodies[image]
         # Every second job has a key; the others may go anywhere.

@@ -14,6 +14,9 @@ use crate::{Broker, Ended, Process, Worker, digits, millstream, python};
 /// The pipeline of every test.
 pub const PIPELINE: &str = "digits";
 
+/// The file whose being there ends a held load.
+const RELEASED: &str = "released";
+
 /// Which stages run in which processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stages {
@@ -49,17 +52,20 @@ pub struct Load<'a> {
     pub form: &'a str,
     /// Jobs a second; 0 for as fast as it goes.
     pub rate: u32,
+    /// Go on after those jobs until [`Setting::release`], so that what happens meanwhile happens under load, however long
+    /// it takes.
+    pub held: bool,
 }
 
 impl Load<'_> {
     /// PNG files, as fast as it goes.
     pub fn of(jobs: usize) -> Self {
-        Self { jobs, form: "png", rate: 0 }
+        Self { jobs, form: "png", rate: 0, held: false }
     }
 
-    /// PNG files, at a pace that leaves time for something to happen meanwhile.
-    pub fn paced(jobs: usize, rate: u32) -> Self {
-        Self { jobs, form: "png", rate }
+    /// PNG files, so many a second, at least so many in all, until they are released.
+    pub fn held(jobs: usize, rate: u32) -> Self {
+        Self { jobs, form: "png", rate, held: true }
     }
 }
 
@@ -137,6 +143,15 @@ format = "json"
         fs::write(self.config(), text).context("the configuration cannot be written")
     }
 
+    /// Changes the text of the configuration.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn edit(&self, change: impl FnOnce(&str) -> String) -> Result<()> {
+        let text = fs::read_to_string(self.config())?;
+        fs::write(self.config(), change(&text)).context("the configuration cannot be written")
+    }
+
     /// The configuration file.
     pub fn config(&self) -> PathBuf {
         self.folder.path().join("millstream.toml")
@@ -199,7 +214,7 @@ format = "json"
     /// # Errors
     /// When it does not start.
     pub fn submit(&self, load: Load<'_>) -> Result<Process> {
-        let Load { jobs, form, rate } = load;
+        let Load { jobs, form, rate, held } = load;
         let stage = if form == "tensor" { "inference" } else { "preprocess" };
         let images = digits().join("images").display().to_string();
         let journal = self.file("journal.json");
@@ -214,7 +229,21 @@ format = "json"
             ("--keys", "50".to_owned()),
             ("--rate", rate.to_string()),
         ];
-        python::start(self.folder(), "submit.py", &flat(&arguments))
+        let mut arguments = flat(&arguments);
+        if held {
+            arguments.extend(["--until-exists".to_owned(), self.file(RELEASED)]);
+        }
+        python::start(self.folder(), "submit.py", &arguments)
+    }
+
+    /// Lets a producer with a [held](Load::held) load come to its end, and waits for that.
+    ///
+    /// # Errors
+    /// When not everything is acknowledged.
+    pub async fn release(&self, mut producer: Process) -> Result<Journal> {
+        fs::write(self.folder.path().join(RELEASED), "")?;
+        producer.finish(python::PATIENCE).await?;
+        self.journal()
     }
 
     /// What the producer submitted.

@@ -91,7 +91,12 @@ impl Worker {
     pub async fn readiness_becomes(&mut self, status: u16, within: Duration) -> Result<Duration> {
         let start = Instant::now();
         let what = format!("/readyz of {} says {status}", self.stage);
-        until(&what, within, async || Ok((self.readiness().await == Some(status)).then_some(()))).await?;
+        until(&what, within, async || {
+            ensure!(self.is_running()?, "{} ended", self.stage);
+            Ok((self.readiness().await == Some(status)).then_some(()))
+        })
+        .await
+        .with_context(|| self.end_of_log())?;
         Ok(start.elapsed())
     }
 
@@ -145,7 +150,9 @@ impl Worker {
     /// When it does not.
     pub async fn has_settled(&mut self, jobs: usize, within: Duration) -> Result<()> {
         let what = format!("{} settles {jobs} jobs", self.stage);
-        until(&what, within, async || Ok((self.settled().await? >= jobs).then_some(()))).await
+        until(&what, within, async || Ok((self.settled().await? >= jobs).then_some(())))
+            .await
+            .with_context(|| self.end_of_log())
     }
 
     /// The stage whose topic it reads.
@@ -172,6 +179,15 @@ impl Worker {
     /// When the file is gone.
     pub fn log(&self) -> Result<String> {
         self.process.stderr()
+    }
+
+    /// The last lines of its log, for whoever reads why a test failed.
+    fn end_of_log(&self) -> String {
+        const LINES: usize = 15;
+        let log = self.log().unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        let end = lines[lines.len().saturating_sub(LINES)..].join("\n");
+        format!("--- the end of the log of {} ---\n{end}", self.stage)
     }
 
     /// Asks it to stop (SIGTERM), and waits until it has; how long that took.
@@ -206,12 +222,9 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // What a failed test leaves behind to look at: the end of each log, since the files go with the test.
+        // What a failed test leaves behind to look at, since the files go with the test.
         if std::thread::panicking() {
-            let log = self.log().unwrap_or_default();
-            let lines: Vec<&str> = log.lines().collect();
-            let end = lines[lines.len().saturating_sub(15)..].join("\n");
-            report(&format!("--- the end of the log of {} ---\n{end}", self.stage));
+            report(&self.end_of_log());
         }
     }
 }

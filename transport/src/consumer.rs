@@ -26,7 +26,11 @@ pub trait Consumer: Send {
 
     /// Writes down how far the group has come; resolves when the broker has it. Works while a revocation waits for
     /// its release. Commits take effect in the order of the calls, whether or not their futures are polled.
-    fn commit(&self, progress: Progress) -> impl Future<Output = Result<(), TransportError>> + Send + 'static;
+    ///
+    /// A commit that names a partition which is not assigned is refused as a whole
+    /// ([`TransportError::LostMembership`]): it would set the next owner back.
+    fn commit(&self, progress: Progress)
+    -> impl Future<Output = Result<(), TransportError>> + Send + 'static;
 
     /// How the consumer is doing, now and later.
     fn status(&self) -> watch::Receiver<Status>;

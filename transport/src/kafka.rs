@@ -48,6 +48,11 @@ use crate::error::{ConfigError, TransportError};
 use crate::reader::ReadFrom;
 use crate::transport::Transport;
 
+/// The version of librdkafka that is built in.
+pub fn librdkafka_version() -> String {
+    rdkafka::util::get_rdkafka_version().1
+}
+
 /// Kafka as a transport.
 #[derive(Debug, Clone)]
 pub struct Kafka {

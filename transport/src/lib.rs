@@ -39,8 +39,8 @@ pub use self::config::{GroupProtocol, KafkaConfig, Mechanism, Protocol, Security
 pub use self::consumer::{Consumer, ConsumerOptions, Event, Revocation, Status};
 pub use self::error::{ConfigError, FailedRecord, PublishError, PublishErrorKind, TransportError};
 pub use self::kafka::{
-    BrokerReport, ClusterReport, DevBroker, Kafka, KafkaConsumer, KafkaPublisher, KafkaReader, PartitionReport,
-    TopicAdmin, TopicReport, probe,
+    BrokerReport, ClusterReport, DevBroker, Kafka, KafkaConsumer, KafkaPublisher, KafkaReader,
+    PartitionReport, TopicAdmin, TopicReport, librdkafka_version, probe,
 };
 pub use self::memory::Memory;
 pub use self::partitioner::partition_of_key;
@@ -51,8 +51,3 @@ pub use self::record::{Header, Offset, Partition, Position, Received, Record};
 pub use self::secret::Secret;
 pub use self::topics::{Difference, Remedy, TopicAction, TopicFound, TopicPlan, TopicSpec};
 pub use self::transport::Transport;
-
-/// The version of the librdkafka inside this binary.
-pub fn librdkafka_version() -> String {
-    rdkafka::util::get_rdkafka_version().1
-}

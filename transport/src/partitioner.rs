@@ -46,7 +46,8 @@ mod tests {
     // The vectors of Kafka's own `UtilsTest.testMurmur2`.
     #[test]
     fn hashes_as_java_does() {
-        let check = |key: &str, expect: i32| assert_eq!(murmur2(key.as_bytes()).cast_signed(), expect, "{key}");
+        let check =
+            |key: &str, expect: i32| assert_eq!(murmur2(key.as_bytes()).cast_signed(), expect, "{key}");
         check("21", -973_932_308);
         check("foobar", -790_332_482);
         check("a-little-bit-long-string", -985_981_536);

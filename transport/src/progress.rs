@@ -108,10 +108,7 @@ mod tests {
         progress.record(&position(0, 1));
         progress.record(&position(1, 1));
         progress.forget(&[Partition::new("t", 1), Partition::new("u", 0)]);
-        assert_eq!(
-            progress.iter().map(|(p, o)| (p.index, o.get())).collect::<Vec<_>>(),
-            vec![(0, 2)]
-        );
+        assert_eq!(progress.iter().map(|(p, o)| (p.index, o.get())).collect::<Vec<_>>(), vec![(0, 2)]);
     }
 
     proptest! {

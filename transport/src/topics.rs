@@ -113,7 +113,9 @@ impl TopicPlan {
                 remedy: if found.partitions < spec.partitions {
                     Remedy::AddPartitions
                 } else {
-                    Remedy::ByHand("partitions cannot be removed; ask for as many as there are, or use a new topic")
+                    Remedy::ByHand(
+                        "partitions cannot be removed; ask for as many as there are, or use a new topic",
+                    )
                 },
             });
         }

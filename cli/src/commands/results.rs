@@ -32,14 +32,15 @@ Examples:
   millstream results digits                      what is there now, then end
   millstream results digits --follow             what comes from now on, until Ctrl-C
   millstream results digits --batch monday -o json | jq -r 'select(.status == \"failed\") | .id'
-  millstream results digits --follow --id 0198c0de-…  wait for one job
+  millstream results digits --follow --id ID     wait for one job
 
-With -o json each line is one object: `id`, `status` (ok or failed), `batch_id`, `position`, and then the body of the
-contract: `model_name`, `model_version`, `outputs`, `parameters` of a result as the Open Inference Protocol writes them, or
-`stage`, `code`, `message`, `attempt`, `retriable` of a failure. A tensor that JSON cannot carry (FP16, NaN, bytes that are
-not text) has `data_hex` in place of `data`: its little-endian bytes. Delivery is at least once: an id may come twice.
+With -o json each line is one object: `id`, `status` (ok or failed), `batch_id`, `key`, `submitted`, `headers` (the \
+producer's own), `position`, and then the body of the contract: `model_name`, `model_version`, `outputs`, `parameters` \
+of a result as the Open Inference Protocol writes them, or `stage`, `code`, `message`, `attempt`, `retriable` of a \
+failure. A tensor that JSON cannot carry (FP16, NaN, bytes that are not text) has `data_hex` in place of `data`: its \
+little-endian bytes. Delivery is at least once: an id may come twice.
 
-Exit codes: 0 done · 1 failed, or no result of a job asked for with --id · 3 some records could not be read ·
+Exit codes: 0 done · 1 failed, or no result of a job asked for with --id · 3 some records could not be read · \
 69 Kafka cannot be reached.";
 
 #[derive(Debug, ClapArgs)]

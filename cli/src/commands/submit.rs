@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::error::ErrorKind;
 use clap::{Args as ClapArgs, CommandFactory};
 use producer::{Payload, Submission};
 use schemas::{JobId, Stage, Timestamp};
@@ -20,20 +21,20 @@ use crate::args::{Args, Global};
 use crate::exit::Outcome;
 
 const EXAMPLES: &str = "\
-Each file is one job, and its content type follows from its name: .png, .jpg, .jpeg, .webp, .json, .msgpack, .txt;
+Each file is one job, and its content type follows from its name: .png, .jpg, .jpeg, .webp, .json, .msgpack, .txt; \
 anything else is application/octet-stream. JSON and MessagePack are jobs of the contract when they have `inputs`.
 
 Examples:
   millstream submit digits seven.png --wait
   millstream submit digits images/*.png --batch monday > ids
-  curl -s https://example.org/7.png | millstream submit digits - --content-type image/png --wait -o json
+  curl -s https://example.org/7.png | millstream submit digits - --content-type image/png --wait
   millstream submit digits tensors.json --stage inference --deadline 10s --key camera-7
 
-Without --wait the ids are printed, one per line, each as soon as Kafka has its job; `millstream results` shows later what
-they came to. With --wait the results are printed in the order in which they come.
+Without --wait the ids are printed, one per line, each as soon as Kafka has its job; `millstream results` shows later \
+what they came to. With --wait the results are printed in the order in which they come.
 
-Exit codes: 0 done · 1 failed, or --timeout passed · 3 some files could not be submitted, or with --wait some jobs failed ·
-69 Kafka cannot be reached.";
+Exit codes: 0 done · 1 failed, or --timeout passed · 3 some files could not be submitted, or with --wait some jobs \
+failed · 69 Kafka cannot be reached.";
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXAMPLES)]
@@ -101,10 +102,18 @@ impl SubmitArgs {
     }
 }
 
+/// An error as those that the command line itself is refused with.
+fn wrong_usage(message: &str) -> clap::Error {
+    let mut command = Args::command();
+    // Only then does the usage begin with the name of the program.
+    command.build();
+    let submit = command.find_subcommand_mut("submit").expect("this is the command `submit`");
+    submit.error(ErrorKind::ArgumentConflict, message)
+}
+
 pub(crate) async fn run(args: SubmitArgs, global: &Global) -> Outcome {
     if args.id.is_some() && args.files.len() > 1 {
-        let message = "--id names one job, so it goes with one FILE";
-        Args::command().error(clap::error::ErrorKind::ArgumentConflict, message).exit();
+        wrong_usage("--id names one job, so it goes with one FILE").exit();
     }
     let file = configure(global)?;
     let config = &file.config;

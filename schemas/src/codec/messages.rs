@@ -10,12 +10,22 @@ use crate::{
 
 /// Reads one value that is the whole body.
 pub(super) fn whole<'a, R: Reader<'a>, T>(
-    mut reader: R,
+    reader: &R,
     read: impl FnOnce(&mut R) -> Result<T, DecodeError>,
 ) -> Result<T, DecodeError> {
-    let value = read(&mut reader).map_err(DecodeError::of_body)?;
-    reader.end().map_err(DecodeError::of_body)?;
-    Ok(value)
+    let mut reading = reader.clone();
+    let value = read(&mut reading).and_then(|value| reading.end().map(|()| value));
+    value.map_err(|error| broken_bytes(reader, &error).unwrap_or(error).of_body())
+}
+
+/// Bytes that are no well-formed value at all are `undecodable`, even if something else was found wrong with them first.
+fn broken_bytes<'a, R: Reader<'a>>(reader: &R, found: &DecodeError) -> Option<DecodeError> {
+    if found.code == FailureCode::Undecodable {
+        return None;
+    }
+    let mut walk = reader.clone();
+    let broken = walk.skip().and_then(|()| walk.end()).err()?;
+    (broken.code == FailureCode::Undecodable).then_some(broken)
 }
 
 pub(super) fn read_job<'a, R: Reader<'a>>(reader: &mut R, limits: &Limits) -> Result<Job, DecodeError> {

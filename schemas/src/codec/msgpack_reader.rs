@@ -8,6 +8,7 @@ use rmp::Marker;
 use crate::codec::reader::{MAX_DEPTH, Reader, parameter_out_of_range, too_deep, too_many, wrong_kind};
 use crate::{Datatype, DecodeError, Parameter};
 
+#[derive(Clone)]
 pub(super) struct MessagePackReader<'a> {
     body: &'a Bytes,
     rest: &'a [u8],
@@ -267,7 +268,7 @@ impl<'a> Reader<'a> for MessagePackReader<'a> {
         Ok(self.body.slice_ref(data))
     }
 
-    fn end(self) -> Result<(), DecodeError> {
+    fn end(&mut self) -> Result<(), DecodeError> {
         match self.rest.len() {
             0 => Ok(()),
             left => Err(DecodeError::undecodable("", format!("{left} bytes follow the map"))),

@@ -11,7 +11,7 @@ use crate::{Datatype, DecodeError, Parameter};
 pub(super) const MAX_DEPTH: usize = 32;
 
 /// A position in a body, from which values are read one after the other. Paths of errors are relative to the value read.
-pub(super) trait Reader<'a>: Sized {
+pub(super) trait Reader<'a>: Clone {
     /// Where a tensor's data lies; it is only read once datatype and shape are known, which may come after it.
     type Data;
 
@@ -42,7 +42,7 @@ pub(super) trait Reader<'a>: Sized {
     fn tensor_data(&self, data: Self::Data, datatype: Datatype, shape: &[u64]) -> Result<Bytes, DecodeError>;
 
     /// Refuses whatever follows.
-    fn end(self) -> Result<(), DecodeError>;
+    fn end(&mut self) -> Result<(), DecodeError>;
 }
 
 /// A value of another kind than the contract asks for.

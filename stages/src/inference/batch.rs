@@ -23,9 +23,10 @@ pub(crate) fn run_jobs(
     outcomes.resize_with(jobs.len(), || None);
     let mut groups: Vec<Vec<Member>> = Vec::new();
     for (index, job) in jobs.into_iter().enumerate() {
-        match signature.fit(&job) {
+        let Job { inputs, parameters } = job;
+        match signature.fit(inputs) {
             Ok(Fit { inputs, rows }) => {
-                let member = Member { index, inputs, rows, parameters: job.parameters };
+                let member = Member { index, inputs, rows, parameters };
                 let group = groups
                     .iter_mut()
                     .find(|group| signature.batch_axis().is_some() && group[0].stacks_on(&member));

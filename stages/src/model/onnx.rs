@@ -1,11 +1,11 @@
 //! A model on ONNX Runtime: one session.
 
 use std::fmt;
-use std::path::Path;
 
 use ort::ErrorCode;
-use ort::session::Session;
+use ort::logging::LogLevel;
 use ort::session::builder::SessionBuilder;
+use ort::session::{RunOptions, Session};
 use ort::value::{Outlet, ValueType};
 use schemas::Tensor;
 
@@ -21,6 +21,7 @@ use crate::signature::{Dimension, Signature, TensorSpec};
 pub struct OnnxModel {
     session: Session,
     signature: Signature,
+    run_options: RunOptions,
 }
 
 impl fmt::Debug for OnnxModel {
@@ -45,7 +46,7 @@ impl OnnxModel {
             |message: String| LoadError::Model { model: name.to_owned(), path: config.path.clone(), message };
         let session = builder(runtime, config)
             .and_then(|mut builder| builder.commit_from_memory(bytes))
-            .map_err(|error| unusable(explain(&error, &config.path)))?;
+            .map_err(|error| unusable(explain(&error)))?;
         let signature = Signature::new(
             specs(session.inputs(), "input").map_err(unusable)?,
             specs(session.outputs(), "output").map_err(unusable)?,
@@ -54,7 +55,8 @@ impl OnnxModel {
             BatchAxis::Auto => signature,
             BatchAxis::None => signature.unbatched(),
         };
-        Ok(Self { session, signature })
+        let run_options = run_options().map_err(|error| unusable(explain(&error)))?;
+        Ok(Self { session, signature, run_options })
     }
 }
 
@@ -67,18 +69,33 @@ fn builder(runtime: &Runtime, config: &ModelConfig) -> ort::Result<SessionBuilde
         .with_intra_op_spinning(false)?
         .with_inter_op_spinning(false)?
         // The pattern of one batch size is wrong for the next.
-        .with_memory_pattern(false)?)
+        .with_memory_pattern(false)?
+        .with_config_entry("session.model_external_initializers_file_folder_path", NO_EXTERNAL_DATA)?)
 }
 
-fn explain(error: &ort::Error, path: &Path) -> String {
+/// Why a run failed is in its error; ONNX Runtime would log it as well, with numbers of the job in it.
+fn run_options() -> ort::Result<RunOptions> {
+    let mut options = RunOptions::new()?;
+    options.set_log_level(LogLevel::Fatal)?;
+    Ok(options)
+}
+
+/// A model that is loaded from memory would have its external data read from the current folder: files that the digest
+/// does not cover and that nobody chose. ONNX Runtime is told to look for them where nothing can be.
+const NO_EXTERNAL_DATA: &str = "/dev/null/external-data-is-not-supported";
+
+fn explain(error: &ort::Error) -> String {
     let text = error.to_string();
-    if text.contains("external data") || text.contains("external_data") {
-        return format!(
-            "{text} (weights in files beside {} are not supported; save the model in one file)",
-            path.display()
-        );
+    if text.contains(NO_EXTERNAL_DATA) || text.contains("External data") {
+        return "it keeps weights in other files (external data), which is not supported; save it as one file".to_owned();
     }
-    text
+    one_line(&text)
+}
+
+/// What ONNX Runtime says, as part of a message.
+fn one_line(text: &str) -> String {
+    const SHOWN: usize = 500;
+    text.chars().take(SHOWN).map(|character| if character.is_control() { ' ' } else { character }).collect()
 }
 
 fn specs(outlets: &[Outlet], what: &str) -> Result<Vec<TensorSpec>, String> {
@@ -114,7 +131,8 @@ impl Model for OnnxModel {
         for input in inputs {
             values.push((input.name, to_value(input)?));
         }
-        let outputs = self.session.run(values).map_err(|error| run_error(&error))?;
+        let outputs =
+            self.session.run_with_options(values, &self.run_options).map_err(|error| run_error(&error))?;
         let output = |spec: &TensorSpec| {
             let value = outputs.get(&spec.name).ok_or_else(|| {
                 ModelError::permanent(format!("output {} did not come", quoted(&spec.name)))
@@ -130,5 +148,5 @@ fn run_error(error: &ort::Error) -> ModelError {
     let text = error.to_string();
     let short_of_memory = text.contains("Failed to allocate memory") || text.contains("bad_alloc");
     let lost_device = matches!(error.code(), ErrorCode::ExecutionProviderFailure | ErrorCode::DeviceReset);
-    ModelError { retriable: short_of_memory || lost_device, message: text }
+    ModelError { retriable: short_of_memory || lost_device, message: one_line(&text) }
 }

@@ -137,6 +137,8 @@ pub(super) fn to_tensor(name: &str, value: &DynValue) -> Result<Tensor, ModelErr
         Datatype::Bf16 => copy::<bf16>(value),
         Datatype::Fp32 => copy::<f32>(value),
         Datatype::Fp64 => copy::<f64>(value),
+        // ONNX Runtime is not asked for the content of no strings.
+        Datatype::Bytes if shape.contains(&0) => Ok(Bytes::new()),
         Datatype::Bytes => {
             let (_, strings) = value.try_extract_strings().map_err(|error| wrong(&error))?;
             return Tensor::from_byte_strings(name, shape, strings).map_err(|error| wrong(&error));

@@ -33,7 +33,7 @@ fn ids(name: &str, shape: &[u64]) -> Tensor {
 }
 
 fn rows(signature: &Signature, tensors: Vec<Tensor>) -> Result<u64, String> {
-    signature.fit(&Job::new(tensors)).map(|fit| fit.rows).map_err(|fault| fault.message)
+    signature.fit(tensors).map(|fit| fit.rows).map_err(|fault| fault.message)
 }
 
 #[test]
@@ -140,7 +140,6 @@ fn strings_are_text() {
 
 #[test]
 fn inputs_come_in_the_order_of_the_model() {
-    let job = Job::new([ids("attention_mask", &[1, 3]), ids("input_ids", &[1, 3])]);
-    let fit = text_model().fit(&job).unwrap();
+    let fit = text_model().fit(vec![ids("attention_mask", &[1, 3]), ids("input_ids", &[1, 3])]).unwrap();
     assert_eq!(fit.inputs.iter().map(Tensor::name).collect::<Vec<_>>(), ["input_ids", "attention_mask"]);
 }

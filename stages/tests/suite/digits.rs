@@ -82,9 +82,9 @@ async fn broken_images_fail_among_good_ones() {
     let (good, _) = images().remove(1);
     let raw = |bytes: &[u8]| Job::from_raw(None, bytes).unwrap();
     let not_a_payload = Job::new([Tensor::from_elements("image", [1u64], &[1u8]).unwrap()]);
-    let jobs = vec![raw(&bomb), good.clone(), raw(b"not an image"), raw(b""), not_a_payload, good];
     let pipeline = pipeline();
     let alone = pipeline.run(vec![good.clone()]).await.remove(0).unwrap();
+    let jobs = vec![raw(&bomb), good.clone(), raw(b"not an image"), raw(b""), not_a_payload, good];
     let outcomes = pipeline.run(jobs).await;
     let codes: Vec<Option<FailureCode>> =
         outcomes.iter().map(|outcome| outcome.as_ref().err().map(|error| error.code)).collect();

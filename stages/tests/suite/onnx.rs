@@ -33,11 +33,11 @@ fn extremes(datatype: Datatype, rows: u64) -> Tensor {
         Datatype::Int32 => numbers!(i32::MIN, 7, i32::MAX),
         Datatype::Int64 => numbers!(i64::MIN, 7, i64::MAX),
         Datatype::Fp16 => {
-            let bits = [f16::MIN, f16::NEG_ZERO, f16::NAN].map(|value| value.to_le_bytes()).concat();
+            let bits = [f16::MIN, f16::NEG_ZERO, f16::NAN].map(f16::to_le_bytes).concat();
             Tensor::new("x", datatype, [rows, 3], bits.repeat(rows as usize)).unwrap()
         }
         Datatype::Bf16 => {
-            let bits = [bf16::MAX, bf16::INFINITY, bf16::NAN].map(|value| value.to_le_bytes()).concat();
+            let bits = [bf16::MAX, bf16::INFINITY, bf16::NAN].map(bf16::to_le_bytes).concat();
             Tensor::new("x", datatype, [rows, 3], bits.repeat(rows as usize)).unwrap()
         }
         Datatype::Fp32 => numbers!(f32::MIN, -0.0, f32::NAN),
@@ -193,6 +193,9 @@ fn what_is_no_model_is_told() {
 
     let error = load_error("m", here("models/sequence.onnx"));
     assert!(error.contains("output `y`: is Sequence<"), "{error}");
+
+    let error = load_error("m", here("models/external.onnx"));
+    assert!(error.ends_with("(external data), which is not supported; save it as one file"), "{error}");
 
     let error = load_error("m", here("models/absent.onnx"));
     assert!(error.starts_with("model `m`: cannot read "), "{error}");

@@ -187,7 +187,10 @@ impl SecurityConfig {
         match keys.iter().find(|(_, set)| *set) {
             Some((name, _)) => {
                 let protocol = self.protocol.as_str();
-                Err(key(name, format!("has no effect, because `security.protocol` is `{protocol}`, which {why}")))
+                Err(key(
+                    name,
+                    format!("has no effect, because `security.protocol` is `{protocol}`, which {why}"),
+                ))
             }
             None => Ok(()),
         }
@@ -210,7 +213,8 @@ impl SecurityConfig {
                 return Err(key("key_file", "needs `certificate_file`, its certificate, beside it"));
             }
         }
-        if let Some(password) = secret("key_password", self.key_password.as_ref(), self.key_password_file.as_deref())?
+        if let Some(password) =
+            secret("key_password", self.key_password.as_ref(), self.key_password_file.as_deref())?
         {
             if self.key_file.is_none() {
                 return Err(key("key_password", "is the passphrase of `key_file`, which is not set"));
@@ -232,21 +236,22 @@ impl SecurityConfig {
             .as_deref()
             .filter(|name| !name.is_empty())
             .ok_or_else(|| key("username", format!("is needed with protocol `{protocol}`")))?;
-        let password =
-            secret("password", self.password.as_ref(), self.password_file.as_deref())?.ok_or_else(|| {
+        let password = secret("password", self.password.as_ref(), self.password_file.as_deref())?
+            .ok_or_else(|| {
                 key("password", format!("is needed with protocol `{protocol}`; or set `password_file`"))
             })?;
-        if self.protocol == Protocol::SaslPlaintext && !self.allow_sasl_plaintext {
-            if let Some(remote) = brokers.split(',').map(str::trim).find(|broker| !is_loopback(broker)) {
-                return Err(key(
-                    "protocol",
-                    format!(
-                        "`sasl_plaintext` sends the user's password or proof, and every job, unencrypted to `{remote}`, \
+        if self.protocol == Protocol::SaslPlaintext
+            && !self.allow_sasl_plaintext
+            && let Some(remote) = brokers.split(',').map(str::trim).find(|broker| !is_loopback(broker))
+        {
+            return Err(key(
+                "protocol",
+                format!(
+                    "`sasl_plaintext` sends the user's password or proof, and every job, unencrypted to `{remote}`, \
                          which is not this machine; use `sasl_ssl`, or set `allow_sasl_plaintext = true` if the \
                          network itself is protected"
-                    ),
-                ));
-            }
+                ),
+            ));
         }
         settings.push(("sasl.mechanism", Secret::new(mechanism.as_str())));
         settings.push(("sasl.username", Secret::new(username)));
@@ -271,7 +276,9 @@ fn readable(name: &str, file: &Path) -> Result<Secret, ConfigError> {
 
 fn secret(name: &str, inline: Option<&Secret>, file: Option<&Path>) -> Result<Option<Secret>, ConfigError> {
     match (inline, file) {
-        (Some(_), Some(_)) => Err(key(name, format!("`{name}` and `{name}_file` are both set; keep one of them"))),
+        (Some(_), Some(_)) => {
+            Err(key(name, format!("`{name}` and `{name}_file` are both set; keep one of them")))
+        }
         (Some(secret), None) => Ok(Some(secret.clone())),
         (None, Some(path)) => {
             let name = format!("{name}_file");
@@ -295,7 +302,8 @@ fn is_loopback(broker: &str) -> bool {
         Some(v6) => v6.split(']').next().unwrap_or(v6),
         None => address.rsplit_once(':').map_or(address, |(host, _)| host),
     };
-    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

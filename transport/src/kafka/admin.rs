@@ -69,7 +69,10 @@ impl TopicAdmin {
             }
         }
         if !faults.is_empty() {
-            return Err(TransportError::Fatal { what: "cannot set up topics".into(), reason: faults.join("; ") });
+            return Err(TransportError::Fatal {
+                what: "cannot set up topics".into(),
+                reason: faults.join("; "),
+            });
         }
         self.wait_for(created).await
     }
@@ -80,7 +83,8 @@ impl TopicAdmin {
         for (name, value) in &configuration {
             topic = topic.set(name, value);
         }
-        let results = self.client.create_topics([&topic], &options()).await.map_err(|error| reason(&error))?;
+        let results =
+            self.client.create_topics([&topic], &options()).await.map_err(|error| reason(&error))?;
         match results.into_iter().next() {
             // Somebody else was faster.
             Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) | Some(Ok(_)) | None => Ok(()),
@@ -119,7 +123,8 @@ impl TopicAdmin {
         for (setting, value) in &entries {
             alter = alter.set(setting, value);
         }
-        let results = self.client.alter_configs([&alter], &options()).await.map_err(|error| reason(&error))?;
+        let results =
+            self.client.alter_configs([&alter], &options()).await.map_err(|error| reason(&error))?;
         match results.into_iter().next() {
             Some(Err((_, code))) => Err(advised(code)),
             Some(Ok(_)) | None => Ok(()),
@@ -155,7 +160,9 @@ impl TopicAdmin {
         let described = match self.client.describe_configs(&resources, &options()).await {
             Ok(described) => described,
             // The embedded broker knows no settings; what it does not tell is not compared.
-            Err(KafkaError::AdminOp(RDKafkaErrorCode::UnsupportedFeature | RDKafkaErrorCode::UnsupportedVersion)) => {
+            Err(KafkaError::AdminOp(
+                RDKafkaErrorCode::UnsupportedFeature | RDKafkaErrorCode::UnsupportedVersion,
+            )) => {
                 return Ok(found);
             }
             Err(error) => {
@@ -170,14 +177,14 @@ impl TopicAdmin {
                 what: "cannot read the settings of topics".into(),
                 reason: advised(code),
             })?;
-            if let rdkafka::admin::OwnedResourceSpecifier::Topic(name) = &resource.specifier {
-                if let Some(topic) = found.get_mut(name) {
-                    topic.configuration = resource
-                        .entries
-                        .into_iter()
-                        .filter_map(|entry| Some((entry.name, entry.value?)))
-                        .collect();
-                }
+            if let rdkafka::admin::OwnedResourceSpecifier::Topic(name) = &resource.specifier
+                && let Some(topic) = found.get_mut(name)
+            {
+                topic.configuration = resource
+                    .entries
+                    .into_iter()
+                    .filter_map(|entry| Some((entry.name, entry.value?)))
+                    .collect();
             }
         }
         Ok(found)
@@ -189,9 +196,10 @@ impl TopicAdmin {
         let asked = tokio::task::spawn_blocking(move || {
             // All of them: asking for one that is missing can create it on some brokers.
             let metadata = client.inner().fetch_metadata(None, LIMIT)?;
-            let wanted = metadata.topics().iter().filter(|topic| {
-                topic.error().is_none() && names.iter().any(|name| name == topic.name())
-            });
+            let wanted = metadata
+                .topics()
+                .iter()
+                .filter(|topic| topic.error().is_none() && names.iter().any(|name| name == topic.name()));
             Ok(wanted
                 .map(|topic| {
                     let partitions = topic.partitions();

@@ -7,15 +7,25 @@
 use std::future::Future;
 use std::sync::{Weak, mpsc};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{Offset as NativeOffset, TopicPartitionList};
 use tokio::sync::oneshot;
 
+use super::context::ReadContext;
 use super::errors::commit_error;
 use super::poll_thread::Native;
-use crate::error::TransportError;
+use crate::error::{TransportError, list_partitions};
 use crate::progress::Progress;
+use crate::record::Partition;
+
+/// How long a commit is repeated that comes in the middle of a rebalance.
+const REBALANCE_LIMIT: Duration = Duration::from_secs(5);
+
+/// Between two attempts.
+const REBALANCE_PAUSE: Duration = Duration::from_millis(50);
 
 type Answer = oneshot::Sender<Result<(), TransportError>>;
 
@@ -73,12 +83,47 @@ fn commit(native: &Weak<Native>, progress: &Progress) -> Result<(), TransportErr
                 reason: error.to_string(),
             })?;
     }
-    match native.commit(&list, CommitMode::Sync) {
-        Ok(()) => Ok(()),
-        Err(error) => commit_error(&error).map_or(Ok(()), Err),
+    let deadline = Instant::now() + REBALANCE_LIMIT;
+    loop {
+        check_held(native.context(), progress)?;
+        let Err(error) = native.commit(&list, CommitMode::Sync) else {
+            return Ok(());
+        };
+        let passes = error.rdkafka_error_code().is_some_and(is_rebalancing) && Instant::now() < deadline;
+        if !passes || native.context().is_stopping() {
+            return commit_error(&error).map_or(Ok(()), Err);
+        }
+        tracing::debug!(group = native.context().name(), %error, "committing again: the group is rebalancing");
+        thread::park_timeout(REBALANCE_PAUSE);
     }
 }
 
+// The group moves on to its next generation a moment before its members hear of it. Partitions that stay are ours all
+// the same, so the commit is right, only too early.
+fn is_rebalancing(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::IllegalGeneration
+            | RDKafkaErrorCode::RebalanceInProgress
+            | RDKafkaErrorCode::StaleMemberEpoch
+    )
+}
+
+// The brokers check who commits, but not what: a late commit would set the next owner back.
+fn check_held(context: &ReadContext, progress: &Progress) -> Result<(), TransportError> {
+    let foreign: Vec<Partition> = context.not_held(progress.iter().map(|(partition, _)| partition));
+    if foreign.is_empty() {
+        return Ok(());
+    }
+    Err(TransportError::LostMembership {
+        what: "cannot commit offsets".into(),
+        reason: format!("{} belong to another member", list_partitions(&foreign)),
+    })
+}
+
 fn closed() -> TransportError {
-    TransportError::LostMembership { what: "cannot commit offsets".into(), reason: "the consumer is closed".into() }
+    TransportError::LostMembership {
+        what: "cannot commit offsets".into(),
+        reason: "the consumer is closed".into(),
+    }
 }

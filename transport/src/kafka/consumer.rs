@@ -72,7 +72,10 @@ impl Consumer for KafkaConsumer {
         self.queue.next(true).await
     }
 
-    fn commit(&self, progress: Progress) -> impl Future<Output = Result<(), TransportError>> + Send + 'static {
+    fn commit(
+        &self,
+        progress: Progress,
+    ) -> impl Future<Output = Result<(), TransportError>> + Send + 'static {
         self.commits.commit(progress)
     }
 
@@ -82,14 +85,14 @@ impl Consumer for KafkaConsumer {
 
     async fn close(mut self) {
         self.context.stop();
-        if let Some(ended) = self.ended.take() {
-            if tokio::time::timeout(CLOSE_LIMIT, ended).await.is_err() {
-                tracing::warn!(
-                    group = self.context.name(),
-                    limit_ms = CLOSE_LIMIT.as_millis(),
-                    "the group was not left in time; the brokers notice at the session timeout"
-                );
-            }
+        if let Some(ended) = self.ended.take()
+            && tokio::time::timeout(CLOSE_LIMIT, ended).await.is_err()
+        {
+            tracing::warn!(
+                group = self.context.name(),
+                limit_ms = CLOSE_LIMIT.as_millis(),
+                "the group was not left in time; the brokers notice at the session timeout"
+            );
         }
     }
 }

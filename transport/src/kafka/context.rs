@@ -97,6 +97,12 @@ impl ReadContext {
         std::mem::take(&mut *self.last_reason.lock().expect("no holder of the reason panics"))
     }
 
+    /// Those of the partitions that are not assigned. One that is being revoked still is.
+    pub(crate) fn not_held<'a>(&self, partitions: impl Iterator<Item = &'a Partition>) -> Vec<Partition> {
+        let assigned = self.assigned();
+        partitions.filter(|partition| !assigned.contains(*partition)).cloned().collect()
+    }
+
     fn assigned(&self) -> MutexGuard<'_, BTreeSet<Partition>> {
         self.assigned.lock().expect("no holder of the assignment panics")
     }
@@ -121,7 +127,11 @@ impl ReadContext {
         self.resume_everything(consumer);
         self.publish_assignment();
         if !partitions.is_empty() {
-            tracing::info!(group = self.name, partitions = list_partitions(&partitions), "partitions assigned");
+            tracing::info!(
+                group = self.name,
+                partitions = list_partitions(&partitions),
+                "partitions assigned"
+            );
             self.queue.add_signal(Event::Assigned(partitions));
         }
     }

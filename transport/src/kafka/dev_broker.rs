@@ -22,6 +22,7 @@ pub struct DevBroker {
 }
 
 enum Command {
+    CreateTopic(String, i32, oneshot::Sender<()>),
     SetReachable(bool, oneshot::Sender<()>),
     Stop,
 }
@@ -34,7 +35,8 @@ impl DevBroker {
             what: "cannot start the embedded broker".into(),
             reason,
         };
-        let topics: Vec<(String, i32)> = topics.iter().map(|topic| (topic.name.clone(), topic.partitions)).collect();
+        let topics: Vec<(String, i32)> =
+            topics.iter().map(|topic| (topic.name.clone(), topic.partitions)).collect();
         let (commands, queue) = mpsc::channel();
         let (started, start_result) = mpsc::channel();
         // The handle of librdkafka's cluster stays on the thread that made it.
@@ -73,11 +75,19 @@ impl DevBroker {
         KafkaConfig { group_protocol: GroupProtocol::Consumer, ..KafkaConfig::new(&self.brokers) }
     }
 
+    /// Adds a topic with that many partitions; one that exists stays as it is.
+    pub async fn create_topic(&self, name: &str, partitions: i32) {
+        self.command(|done| Command::CreateTopic(name.to_owned(), partitions, done)).await;
+    }
+
     /// Cuts all connections and takes no new ones, or takes them again. Data and groups survive.
     pub async fn set_reachable(&self, reachable: bool) {
+        self.command(|done| Command::SetReachable(reachable, done)).await;
+    }
+
+    async fn command(&self, command: impl FnOnce(oneshot::Sender<()>) -> Command) {
         let (done, is_done) = oneshot::channel();
-        let command = Command::SetReachable(reachable, done);
-        if self.commands.send(command).is_ok() && is_done.await.is_err() {
+        if self.commands.send(command(done)).is_err() || is_done.await.is_err() {
             tracing::warn!("the embedded broker has stopped");
         }
     }
@@ -95,16 +105,19 @@ fn start_cluster(topics: &[(String, i32)]) -> Result<Cluster, rdkafka::error::Ka
 
 fn serve(cluster: &Cluster, queue: &mpsc::Receiver<Command>) {
     for command in queue {
-        match command {
-            Command::SetReachable(reachable, done) => {
-                let result = if reachable { cluster.broker_up(-1) } else { cluster.broker_down(-1) };
-                if let Err(error) = result {
-                    tracing::warn!(%error, "the embedded broker does not obey");
-                }
-                drop(done.send(()));
+        let (result, done) = match command {
+            Command::CreateTopic(name, partitions, done) => {
+                (cluster.create_topic(&name, partitions, 1), done)
             }
+            Command::SetReachable(true, done) => (cluster.broker_up(-1), done),
+            Command::SetReachable(false, done) => (cluster.broker_down(-1), done),
             Command::Stop => return,
+        };
+        if let Err(error) = result {
+            tracing::warn!(%error, "the embedded broker does not obey");
         }
+        // Nobody waits when the future was dropped.
+        done.send(()).ok();
     }
 }
 
@@ -112,10 +125,10 @@ impl Drop for DevBroker {
     fn drop(&mut self) {
         // Fails only when the thread has ended already.
         drop(self.commands.send(Command::Stop));
-        if let Some(thread) = self.thread.take() {
-            if thread.join().is_err() {
-                tracing::warn!("the embedded broker's thread panicked");
-            }
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::warn!("the embedded broker's thread panicked");
         }
     }
 }

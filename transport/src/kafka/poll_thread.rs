@@ -110,7 +110,7 @@ impl Drop for Finish {
         self.queue.finish();
         if let Some(ended) = self.ended.take() {
             // Nobody waits when the consumer was dropped rather than closed.
-            drop(ended.send(()));
+            ended.send(()).ok();
         }
     }
 }

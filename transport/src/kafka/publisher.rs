@@ -7,17 +7,15 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread;
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header as NativeHeader, Message, OwnedHeaders};
-use rdkafka::producer::{
-    BaseProducer, BaseRecord, DeliveryResult, NoCustomPartitioner, ProducerContext,
-};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, NoCustomPartitioner, ProducerContext};
 use tokio::sync::oneshot;
 
 use super::errors::{ReadFault, client_error, publish_kind, publish_reason, read_fault};
@@ -28,11 +26,15 @@ use crate::error::{FailedRecord, PublishError, PublishErrorKind, TransportError}
 use crate::publisher::Publisher;
 use crate::record::Record;
 
-/// How long a poll for delivery reports lasts when nothing is under way. Reports are served within it as they come.
-const POLL_IDLE: Duration = Duration::from_millis(100);
+/// How long a poll for delivery reports lasts while something is under way; reports are served within it as they come.
+/// Its last millisecond is spent spinning (rdkafka rounds what is left of it down to zero), hence not shorter.
+const POLL: Duration = Duration::from_millis(250);
 
-/// The same when something is: the room that reports have made is used after it.
-const POLL_BUSY: Duration = Duration::from_millis(5);
+/// How often log lines and errors are looked for while nothing is under way; publishing ends the wait.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// How many log lines and errors are served at a time while nothing is under way.
+const IDLE_EVENTS: usize = 16;
 
 /// How long a publisher that is dropped goes on to get rid of what it has taken.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
@@ -50,6 +52,7 @@ struct Handle(Arc<Shared>);
 impl Drop for Handle {
     fn drop(&mut self) {
         self.0.closing.store(true, Ordering::SeqCst);
+        self.0.wake();
     }
 }
 
@@ -57,6 +60,8 @@ struct Shared {
     producer: BaseProducer<PublishContext>,
     outbox: Arc<Outbox>,
     closing: AtomicBool,
+    // The poll thread.
+    thread: OnceLock<Thread>,
 }
 
 /// Records that were given to `publish` and are not settled.
@@ -120,6 +125,8 @@ impl Call {
 struct PublishContext {
     name: String,
     outbox: Arc<Outbox>,
+    // The publisher that owns the producer that owns this: room is used as soon as a delivery report makes it.
+    shared: Arc<OnceLock<Weak<Shared>>>,
 }
 
 impl ClientContext for PublishContext {
@@ -153,6 +160,12 @@ impl ProducerContext for PublishContext {
             Err((error, message)) => Some(failure(error, ticket.index, message.topic(), ticket.bytes)),
         };
         ticket.call.settle(failure);
+        if self.outbox.somebody_waits()
+            && self.outbox.is_half_empty()
+            && let Some(shared) = self.shared.get().and_then(Weak::upgrade)
+        {
+            shared.pump();
+        }
     }
 }
 
@@ -161,20 +174,33 @@ fn failure(error: &KafkaError, index: usize, topic: &str, bytes: usize) -> Faile
         Some(code) => {
             FailedRecord { index, kind: publish_kind(code), reason: publish_reason(code, topic, bytes) }
         }
-        None => FailedRecord {
-            index,
-            kind: PublishErrorKind::Fatal,
-            reason: format!("topic `{topic}`: {error}"),
-        },
+        None => {
+            FailedRecord { index, kind: PublishErrorKind::Fatal, reason: format!("topic `{topic}`: {error}") }
+        }
     }
 }
 
 impl Outbox {
+    fn somebody_waits(&self) -> bool {
+        self.waiting_calls.load(Ordering::SeqCst) > 0
+    }
+
+    fn is_idle(&self) -> bool {
+        self.records.load(Ordering::SeqCst) == 0 && !self.somebody_waits()
+    }
+
+    // So that room is used in gulps.
+    fn is_half_empty(&self) -> bool {
+        self.records.load(Ordering::SeqCst) <= self.limits.records / 2
+            && self.bytes.load(Ordering::SeqCst) <= self.limits.bytes / 2
+    }
+
     fn has_room(&self, bytes: usize) -> bool {
         let records = self.records.load(Ordering::SeqCst);
         // A record larger than the whole limit goes alone.
         records == 0
-            || (records < self.limits.records && self.bytes.load(Ordering::SeqCst) + bytes <= self.limits.bytes)
+            || (records < self.limits.records
+                && self.bytes.load(Ordering::SeqCst) + bytes <= self.limits.bytes)
     }
 }
 
@@ -223,27 +249,38 @@ impl Shared {
     fn run(&self) {
         let mut close_by = None;
         loop {
-            self.producer.poll(if self.is_idle() { POLL_IDLE } else { POLL_BUSY });
-            if self.outbox.waiting_calls.load(Ordering::SeqCst) > 0 {
-                self.pump();
-            }
-            if !self.closing.load(Ordering::SeqCst) {
+            if self.outbox.is_idle() {
+                if self.closing.load(Ordering::SeqCst) {
+                    return;
+                }
+                thread::park_timeout(IDLE);
+                for _ in 0..IDLE_EVENTS {
+                    self.producer.poll(Duration::ZERO);
+                }
                 continue;
             }
-            let limit = *close_by.get_or_insert_with(|| Instant::now() + CLOSE_LIMIT);
-            if self.is_idle() {
-                return;
+            self.producer.poll(POLL);
+            if self.outbox.somebody_waits() {
+                self.pump();
             }
-            if Instant::now() >= limit {
-                let records = self.outbox.records.load(Ordering::SeqCst);
-                tracing::warn!(records, "the publisher was dropped with records that no broker has taken");
-                return;
+            if self.closing.load(Ordering::SeqCst) {
+                let limit = *close_by.get_or_insert_with(|| Instant::now() + CLOSE_LIMIT);
+                if Instant::now() >= limit {
+                    let records = self.outbox.records.load(Ordering::SeqCst);
+                    tracing::warn!(
+                        records,
+                        "the publisher was dropped with records that no broker has taken"
+                    );
+                    return;
+                }
             }
         }
     }
 
-    fn is_idle(&self) -> bool {
-        self.outbox.records.load(Ordering::SeqCst) == 0 && self.outbox.waiting_calls.load(Ordering::SeqCst) == 0
+    fn wake(&self) {
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
     }
 }
 
@@ -268,23 +305,32 @@ impl KafkaPublisher {
             waiting_calls: AtomicUsize::new(0),
         });
         let what = "cannot publish";
-        let context = PublishContext { name: config.client_id.clone(), outbox: outbox.clone() };
+        let owner = Arc::new(OnceLock::new());
+        let context =
+            PublishContext { name: config.client_id.clone(), outbox: outbox.clone(), shared: owner.clone() };
         let producer = settings
             .client_config()
             .create_with_context::<_, BaseProducer<_, NoCustomPartitioner>>(context)
             .map_err(|error| client_error(what, &error))?;
-        let shared = Arc::new(Shared { producer, outbox, closing: AtomicBool::new(false) });
+        let shared =
+            Arc::new(Shared { producer, outbox, closing: AtomicBool::new(false), thread: OnceLock::new() });
+        owner.get_or_init(|| Arc::downgrade(&shared));
         let polled = shared.clone();
-        thread::Builder::new().name("kafka publish".into()).spawn(move || polled.run()).map_err(|error| {
-            TransportError::Fatal { what: what.into(), reason: format!("cannot start a thread: {error}") }
-        })?;
+        let thread = thread::Builder::new()
+            .name("kafka publish".into())
+            .spawn(move || polled.run())
+            .map_err(|error| TransportError::Fatal {
+                what: what.into(),
+                reason: format!("cannot start a thread: {error}"),
+            })?;
+        shared.thread.get_or_init(|| thread.thread().clone());
         Ok(Self { _handle: Arc::new(Handle(shared.clone())), shared })
     }
 
     /// Waits until everything given to [`publish`](Publisher::publish) is settled, at most `limit`; whether it is.
     pub async fn flush(&self, limit: Duration) -> bool {
         let deadline = tokio::time::Instant::now() + limit;
-        while !self.shared.is_idle() {
+        while !self.shared.outbox.is_idle() {
             if tokio::time::Instant::now() >= deadline {
                 return false;
             }
@@ -315,8 +361,13 @@ impl Publisher for KafkaPublisher {
             let outbox = &self.shared.outbox;
             let records = records.into_iter().enumerate().collect();
             outbox.waiting_calls.fetch_add(1, Ordering::SeqCst);
-            outbox.waiting.lock().expect("no holder of the outbox panics").push_back(Waiting { call, records });
+            outbox
+                .waiting
+                .lock()
+                .expect("no holder of the outbox panics")
+                .push_back(Waiting { call, records });
             self.shared.pump();
+            self.shared.wake();
         }
         // The poll thread needs the handle until the result is there.
         let handle = self.clone();

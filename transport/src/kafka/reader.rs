@@ -44,7 +44,11 @@ struct Opened {
 }
 
 impl KafkaReader {
-    pub(crate) async fn open(config: &KafkaConfig, topic: &str, from: ReadFrom) -> Result<Self, TransportError> {
+    pub(crate) async fn open(
+        config: &KafkaConfig,
+        topic: &str,
+        from: ReadFrom,
+    ) -> Result<Self, TransportError> {
         let settings = Settings::reader(config)?;
         let queue = Arc::new(Queue::new(READ_AHEAD));
         let context = ReadContext::new(topic, Duration::ZERO, queue.clone());
@@ -141,10 +145,11 @@ impl fmt::Debug for KafkaReader {
 
 // Runs on the poll thread, so it may block.
 fn assign(native: &Arc<Native>, topic: &str, from: &ReadFrom) -> Result<Opened, TransportError> {
-    let unavailable = |reason: String| TransportError::Unavailable { what: format!("cannot read `{topic}`"), reason };
-    let metadata = native
-        .fetch_metadata(Some(topic), OPEN_LIMIT)
-        .map_err(|error| unavailable(format!("{error}; check `kafka.brokers` and that a broker runs there")))?;
+    let unavailable =
+        |reason: String| TransportError::Unavailable { what: format!("cannot read `{topic}`"), reason };
+    let metadata = native.fetch_metadata(Some(topic), OPEN_LIMIT).map_err(|error| {
+        unavailable(format!("{error}; check `kafka.brokers` and that a broker runs there"))
+    })?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     let found = found.ok_or_else(|| unavailable("the topic does not exist; create it".into()))?;
     if let Some(error) = found.error() {
@@ -156,9 +161,9 @@ fn assign(native: &Arc<Native>, topic: &str, from: &ReadFrom) -> Result<Opened, 
     let mut end = BTreeMap::new();
     for partition in found.partitions() {
         let index = partition.id();
-        let (low, high) = native
-            .fetch_watermarks(topic, index, OPEN_LIMIT)
-            .map_err(|error| unavailable(format!("partition {index} does not tell where it ends: {error}")))?;
+        let (low, high) = native.fetch_watermarks(topic, index, OPEN_LIMIT).map_err(|error| {
+            unavailable(format!("partition {index} does not tell where it ends: {error}"))
+        })?;
         let begin = match from {
             ReadFrom::Beginning => low,
             ReadFrom::End => high,

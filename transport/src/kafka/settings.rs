@@ -215,9 +215,9 @@ impl Settings {
     /// A setting that is a whole number.
     pub(crate) fn number(&self, name: &str) -> Result<u64, ConfigError> {
         let value = self.get(name).unwrap_or_default();
-        value
-            .parse()
-            .map_err(|_| ConfigError::new(format!("kafka.…\"{name}\""), format!("`{value}` is not a whole number")))
+        value.parse().map_err(|_| {
+            ConfigError::new(format!("kafka.…\"{name}\""), format!("`{value}` is not a whole number"))
+        })
     }
 
     fn millis(&self, name: &str) -> Result<Duration, ConfigError> {

@@ -25,7 +25,8 @@ pub(crate) fn read<'a>(
     let lag = wanted
         .into_iter()
         .filter_map(|partition| {
-            let figures = document.topics.get(&*partition.topic)?.partitions.get(&partition.index.to_string())?;
+            let figures =
+                document.topics.get(&*partition.topic)?.partitions.get(&partition.index.to_string())?;
             Some((partition.clone(), figures.lag()?))
         })
         .collect();

@@ -1,1 +1,365 @@
+//! The loop on the in-memory transport with a model that the test controls.
 
+use std::collections::BTreeMap;
+use std::sync::{Condvar, Mutex};
+
+use schemas::{Datatype, Headers, Job, MessageKind, Stage, Tensor};
+use stages::fake::{FakeModel, concatenated};
+use stages::{Model, ModelConfig, Pipeline, PipelineSpec, RuntimeConfig, Signature, TensorSpec};
+use transport::memory::CommitFault;
+use transport::{Header, Memory, Offset, PublishErrorKind};
+
+use super::*;
+use crate::config::Config;
+use crate::start;
+
+const JOBS: &str = "millstream.p.inference";
+const RESULTS: &str = "millstream.p.results";
+const DEAD: &str = "millstream.p.dead-letters";
+const GROUP: &str = "millstream.p.inference";
+/// Longer than anything here takes; reached only when something hangs.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Holds up every run of the model whose first value it is closed for, until it is opened. Not 0: warming up runs on that.
+#[derive(Clone, Default)]
+struct Gate(Arc<(Mutex<Vec<f32>>, Condvar)>);
+
+impl Gate {
+    fn close_for(&self, value: f32) {
+        self.0.0.lock().unwrap().push(value);
+    }
+
+    fn open(&self) {
+        self.0.0.lock().unwrap().clear();
+        self.0.1.notify_all();
+    }
+
+    fn pass(&self, value: f32) {
+        let closed = self.0.0.lock().unwrap();
+        drop(self.0.1.wait_while(closed, |closed| closed.contains(&value)).unwrap());
+    }
+}
+
+struct Bench {
+    memory: Memory,
+    config: Config,
+    gate: Gate,
+    health: Arc<Health>,
+    metrics: Arc<Metrics>,
+}
+
+/// A worker that runs, and how to stop it.
+struct Started {
+    stop: CancellationToken,
+    ended: JoinHandle<Result<(), WorkerError>>,
+}
+
+impl Started {
+    async fn stop(self) -> Result<(), WorkerError> {
+        self.stop.cancel();
+        tokio::time::timeout(DEADLINE, self.ended).await.expect("the worker stops").unwrap()
+    }
+
+    async fn ends_by_itself(self) -> WorkerError {
+        tokio::time::timeout(DEADLINE, self.ended).await.expect("the worker ends").unwrap().unwrap_err()
+    }
+}
+
+impl Bench {
+    fn new(settings: &str) -> Self {
+        let memory = Memory::new();
+        for topic in [JOBS, RESULTS, DEAD] {
+            memory.create_topic(topic, 2);
+        }
+        let text = format!("[models.m]\npath = 'none'\n[pipelines.p]\nmodel = 'm'\n{settings}");
+        let config: Config = toml::from_str(&text).unwrap();
+        assert_eq!(config.check(), []);
+        let (health, metrics) = (Arc::new(Health::default()), Arc::new(Metrics::new()));
+        Self { memory, config, gate: Gate::default(), health, metrics }
+    }
+
+    /// Two sessions of a model that gives its input back once the gate lets it, and panics on NaN.
+    fn pipeline(&self) -> Pipeline {
+        let model = || -> Box<dyn Model> {
+            let spec = |name: &str| vec![TensorSpec::new(name, Datatype::Fp32, &[-1, 1])];
+            let gate = self.gate.clone();
+            Box::new(FakeModel::new(Signature::new(spec("x"), spec("y")), move |inputs| {
+                let tensor = concatenated(&inputs[0])?;
+                let values = tensor.elements::<f32>().unwrap();
+                assert!(!values.iter().any(|value| value.is_nan()), "told to panic");
+                gate.pass(values[0]);
+                Ok(vec![tensor.renamed("y")])
+            }))
+        };
+        let spec = PipelineSpec {
+            name: "p",
+            pipeline: &self.config.pipelines["p"].stages(),
+            model: &ModelConfig::new("none"),
+            runtime: &RuntimeConfig::default(),
+        };
+        Pipeline::with_models(Stage::Inference..=Stage::Postprocess, spec, vec![model(), model()]).unwrap()
+    }
+
+    async fn start(&self) -> Started {
+        let stages = [Stage::Inference, Stage::Postprocess];
+        let (health, metrics) = (Arc::clone(&self.health), Arc::clone(&self.metrics));
+        let joined = start::join(&self.memory, &self.config, "p", &stages, self.pipeline(), health, metrics).await;
+        let stop = CancellationToken::new();
+        Started { ended: tokio::spawn(joined.unwrap().run(stop.clone())), stop }
+    }
+
+    /// Publishes one job per value; the id is the value, the key decides the partition.
+    async fn submit(&self, key: &'static str, values: impl IntoIterator<Item = f32>) {
+        let record = |value: f32| {
+            let job = Job::new([Tensor::from_elements("x", [1u64, 1], &[value]).unwrap()]);
+            Record::new(JOBS, schemas::encode_job(&job).unwrap())
+                .with_key(key)
+                .with_header("ce_id", value.to_string())
+                .with_header("content-type", "application/vnd.msgpack")
+        };
+        self.publish(values.into_iter().map(record).collect()).await;
+    }
+
+    async fn publish(&self, records: Vec<Record>) {
+        self.memory.publisher().await.unwrap().publish(records).await.unwrap();
+    }
+
+    /// Ids of the terminal records, in order within each partition, and what kind each is.
+    fn terminals(&self) -> Vec<(String, MessageKind)> {
+        self.memory.records(RESULTS).iter().map(|received| identity(&received.record)).collect()
+    }
+
+    fn ids(&self) -> Vec<String> {
+        self.terminals().into_iter().map(|(id, _)| id).collect()
+    }
+
+    fn committed(&self) -> BTreeMap<i32, i64> {
+        self.memory.committed(GROUP).iter().map(|(partition, next)| (partition.index, next.get())).collect()
+    }
+
+    async fn until(&self, what: &str, condition: impl Fn() -> bool) {
+        let wait = async {
+            while !condition() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        let in_time = tokio::time::timeout(DEADLINE, wait).await;
+        in_time.unwrap_or_else(|_| panic!("waited for {what}; results {:?}", self.ids()));
+    }
+
+    async fn until_results(&self, count: usize) {
+        self.until(&format!("{count} results"), || self.terminals().len() >= count).await;
+    }
+}
+
+/// A test that fails must not leave a run behind that the runtime then waits for.
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.gate.open();
+    }
+}
+
+fn identity(record: &Record) -> (String, MessageKind) {
+    let (headers, _) = Headers::read(record.headers.iter().map(|h| (&*h.name, h.value.as_deref())));
+    (headers.id.unwrap().to_string(), headers.kind.unwrap())
+}
+
+fn numbers(range: std::ops::Range<u16>) -> impl Iterator<Item = f32> {
+    range.map(f32::from)
+}
+
+fn texts(range: std::ops::Range<u16>) -> Vec<String> {
+    numbers(range).map(|value| value.to_string()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_job_ends_once_in_order_and_a_stop_commits() {
+    let bench = Bench::new("batch = { max_size = 7 }");
+    bench.submit("k", numbers(0..500)).await;
+    let worker = bench.start().await;
+    bench.until_results(500).await;
+    worker.stop().await.unwrap();
+    assert_eq!(bench.ids(), texts(0..500));
+    assert_eq!(bench.committed().values().sum::<i64>(), 500);
+    assert!(bench.health.is_alive() && bench.health.missing().contains(&"draining before shutdown"));
+    assert_eq!(bench.metrics.inflight.get(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_finishes_first_still_leaves_second() {
+    let bench = Bench::new("batch = { max_size = 1 }\n[worker]\nmax_running_batches = 2");
+    bench.gate.close_for(1.0);
+    let worker = bench.start().await;
+    bench.submit("k", numbers(1..3)).await;
+    let pool_ran_the_second = || bench.metrics.inflight.get() == 2;
+    bench.until("both batches under way", pool_ran_the_second).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(bench.ids(), Vec::<String>::new(), "the second waits for the first");
+    assert_eq!(bench.committed(), BTreeMap::new());
+    bench.gate.open();
+    bench.until_results(2).await;
+    worker.stop().await.unwrap();
+    assert_eq!(bench.ids(), texts(1..3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_jobs_are_answered_and_their_neighbours_succeed() {
+    let bench = Bench::new("batch = { max_size = 100, max_delay_ms = 50 }");
+    bench.submit("k", numbers(0..3)).await;
+    let broken = Record::new(JOBS, "\u{c1}").with_key("k").with_header("content-type", "application/vnd.msgpack");
+    bench.publish(vec![broken.clone()]).await;
+    bench.submit("k", [f32::NAN]).await;
+    bench.submit("k", numbers(3..6)).await;
+    let worker = bench.start().await;
+    bench.until_results(8).await;
+    worker.stop().await.unwrap();
+    let failed: Vec<_> = bench.terminals().into_iter().filter(|(_, kind)| *kind == MessageKind::Failure).collect();
+    assert_eq!(failed.len(), 2, "{failed:?}");
+    let position = &bench.memory.records(JOBS)[3].position;
+    assert_eq!(failed[0].0, position.to_string());
+    assert_eq!(failed[1].0, "NaN");
+    let dead: Vec<_> = bench.memory.records(DEAD).into_iter().map(|received| received.record).collect();
+    assert_eq!(dead.len(), 2);
+    assert_eq!((&dead[0].key, &dead[0].value), (&broken.key, &broken.value));
+    assert_eq!(bench.committed().values().sum::<i64>(), 8);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_published_is_not_committed_and_stops_the_worker() {
+    let bench = Bench::new("batch = { max_size = 1 }\n[worker]\ncommit_interval_ms = 1");
+    bench.memory.fail_publishes(RESULTS, PublishErrorKind::Fatal, 1);
+    bench.submit("k", numbers(0..5)).await;
+    let error = bench.start().await.ends_by_itself().await;
+    assert!(matches!(error, WorkerError::Publish(_)), "{error:?}");
+    assert_eq!(bench.committed(), BTreeMap::new());
+    assert!(!bench.health.is_alive());
+
+    let repeated = bench.start().await;
+    bench.until("the rest", || bench.ids().contains(&"0".into())).await;
+    repeated.stop().await.unwrap();
+    let ids = bench.ids();
+    assert!(texts(0..5).iter().all(|id| ids.contains(id)), "{ids:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_waits_for_what_runs_and_forgets_the_rest() {
+    let bench = Bench::new("batch = { max_size = 2 }\n[worker]\nmax_running_batches = 1");
+    bench.gate.close_for(1.0);
+    bench.submit("k", numbers(1..10)).await;
+    let worker = bench.start().await;
+    bench.until("everything read", || bench.metrics.inflight.get() == 9).await;
+    let partition = bench.memory.records(JOBS)[0].position.partition.clone();
+
+    let revoked = bench.memory.revoke(GROUP, std::slice::from_ref(&partition));
+    let opened = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(bench.committed(), BTreeMap::new(), "not let go while the batch runs");
+        bench.gate.open();
+    };
+    tokio::join!(revoked, opened);
+    // The first batch was published and committed before the partition was let go; the other seven were forgotten.
+    let done = bench.ids().len();
+    assert!((2..9).contains(&done), "{done}");
+    assert_eq!(bench.committed()[&partition.index], done as i64);
+    assert_eq!(bench.metrics.inflight.get(), 0);
+
+    bench.memory.give_back(GROUP);
+    bench.until_results(9).await;
+    worker.stop().await.unwrap();
+    assert_eq!(bench.ids(), texts(1..10), "handed over and back, nothing is repeated");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_that_outlives_the_drain_limit_settles_nothing() {
+    let bench = Bench::new("batch = { max_size = 1 }\n[worker]\ndrain_timeout_ms = 100\ncommit_interval_ms = 10");
+    bench.gate.close_for(3.0);
+    bench.submit("k", numbers(0..5)).await;
+    let worker = bench.start().await;
+    bench.until_results(3).await;
+    let partition = bench.memory.records(JOBS)[0].position.partition.clone();
+    bench.memory.revoke(GROUP, std::slice::from_ref(&partition)).await;
+    assert_eq!(bench.committed()[&partition.index], 3, "what was done in time is committed");
+    bench.gate.open();
+    bench.until("the late outcome", || bench.ids().contains(&"3".into())).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(bench.committed()[&partition.index], 3, "what came late is not");
+    bench.memory.give_back(GROUP);
+    bench.until("the next owner's repeat", || bench.ids().contains(&"4".into())).await;
+    worker.stop().await.unwrap();
+    assert_eq!(bench.committed()[&partition.index], 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_partitions_are_not_committed() {
+    let bench = Bench::new("batch = { max_size = 1 }\n[worker]\ncommit_interval_ms = 10");
+    bench.gate.close_for(2.0);
+    bench.submit("k", numbers(0..3)).await;
+    let worker = bench.start().await;
+    bench.until_results(2).await;
+    let partition = bench.memory.records(JOBS)[0].position.partition.clone();
+    bench.until("the commit of the first two", || bench.committed().get(&partition.index) == Some(&2)).await;
+    bench.memory.lose(GROUP, std::slice::from_ref(&partition));
+    bench.gate.open();
+    bench.until_results(4).await;
+    worker.stop().await.unwrap();
+    assert_eq!(bench.ids(), ["0", "1", "2", "2"], "the lost one is repeated by its next owner");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_fails_for_a_while_is_made_later() {
+    let bench = Bench::new("[worker]\ncommit_interval_ms = 5");
+    bench.memory.fail_commits(CommitFault::Unavailable, 3);
+    bench.submit("k", numbers(0..4)).await;
+    let worker = bench.start().await;
+    bench.until("the commit", || bench.committed().values().sum::<i64>() == 4).await;
+    assert_eq!(bench.metrics.commit_failures.get(), 3);
+    worker.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_is_held_than_the_limit() {
+    let bench = Bench::new("batch = { max_size = 2 }\n[worker]\nmax_inflight_records = 10");
+    bench.gate.close_for(1.0);
+    bench.submit("k", numbers(1..1001)).await;
+    let worker = bench.start().await;
+    bench.until("the limit", || bench.metrics.inflight.get() >= 10).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let held = bench.metrics.inflight.get();
+    assert!(held <= 20, "one chunk over the limit at most, got {held}");
+    bench.gate.open();
+    bench.until_results(1000).await;
+    worker.stop().await.unwrap();
+    assert_eq!(bench.ids(), texts(1..1001));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn expired_jobs_are_not_run() {
+    let bench = Bench::new("");
+    let late = Record::new(JOBS, "not even decoded as tensors")
+        .with_header("ce_id", "late")
+        .with_header("ce_deadline", "2020-01-01T00:00:00Z");
+    bench.publish(vec![late]).await;
+    let worker = bench.start().await;
+    bench.until_results(1).await;
+    worker.stop().await.unwrap();
+    assert_eq!(bench.terminals(), [("late".to_owned(), MessageKind::Failure)]);
+    let headers = &bench.memory.records(DEAD)[0].record.headers;
+    let code = |header: &&Header| header.name == "ms_error_code";
+    assert_eq!(headers.iter().find(code).unwrap().value.as_deref(), Some(b"expired".as_slice()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_makes_it_unready_and_loses_nothing() {
+    let bench = Bench::new("[worker]\ncommit_interval_ms = 5");
+    let worker = bench.start().await;
+    bench.until("ready", || bench.health.missing().is_empty()).await;
+    bench.memory.set_reachable(false);
+    bench.until("unready", || bench.health.missing() == ["no broker answers"]).await;
+    bench.memory.set_reachable(true);
+    bench.submit("k", numbers(0..50)).await;
+    bench.until_results(50).await;
+    assert_eq!(bench.health.missing(), Vec::<&str>::new());
+    worker.stop().await.unwrap();
+    assert_eq!(bench.ids(), texts(0..50));
+    assert!(bench.committed().values().all(|next| Offset::new(*next) == Offset::new(50)));
+}

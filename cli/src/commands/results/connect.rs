@@ -34,14 +34,11 @@ pub(crate) async fn connect(
 }
 
 async fn look_at(config: &Config, pipeline: &str, topics: &[String]) -> Result<(), Failure> {
-    let brokers = &config.kafka.brokers;
     let cluster = transport::probe(&config.kafka, topics, PATIENCE).await.map_err(|error| {
         let exit = if error.is_retryable() { Exit::Unavailable } else { Exit::Config };
-        let message = anyhow!(
-            "{error}\nKafka is looked for at kafka.brokers = {brokers}; start it (`millstream dev` runs one for development), \
-             or set the address with MILLSTREAM__KAFKA__BROKERS=host:port; `millstream doctor` says more"
-        );
-        Failure::new(exit, message)
+        let advice = "`millstream dev` runs a broker for development, MILLSTREAM__KAFKA__BROKERS=host:port names another, \
+                      and `millstream doctor` says more";
+        Failure::new(exit, anyhow!("{error}\n{advice}"))
     })?;
     for topic in cluster.topics {
         if let Err(reason) = topic.partitions {

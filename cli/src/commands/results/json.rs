@@ -1,9 +1,12 @@
 //! An outcome as one line of JSON: who it is, and then its body as the Open Inference Protocol writes it.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use bytes::Bytes;
 use producer::JobOutcome;
-use schemas::{Encoding, JobResult, Outcome, Parameters, Tensor};
+use schemas::{Encoding, JobResult, Outcome, Parameters, Tensor, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -16,6 +19,13 @@ struct Head<'a> {
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     batch_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    submitted: Option<&'a str>,
+    /// Those of the producer's own.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<&'a str, Option<Cow<'a, str>>>,
     position: Position<'a>,
 }
 
@@ -27,7 +37,7 @@ struct Position<'a> {
 }
 
 pub(super) fn line(outcome: &JobOutcome, file: Option<&str>) -> String {
-    let partition = &outcome.position.partition;
+    let (headers, partition) = (&outcome.headers, &outcome.position.partition);
     let head = Head {
         id: outcome.id.as_str(),
         file,
@@ -35,7 +45,10 @@ pub(super) fn line(outcome: &JobOutcome, file: Option<&str>) -> String {
             Outcome::Result(_) => "ok",
             Outcome::Failure(_) => "failed",
         },
-        batch_id: outcome.headers.batch_id.as_deref(),
+        batch_id: headers.batch_id.as_deref(),
+        key: outcome.key.as_deref().map(String::from_utf8_lossy),
+        submitted: headers.time.as_ref().map(Timestamp::as_str),
+        headers: headers.unknown.iter().map(header).collect(),
         position: Position {
             topic: &partition.topic,
             partition: partition.index,
@@ -46,6 +59,10 @@ pub(super) fn line(outcome: &JobOutcome, file: Option<&str>) -> String {
     let body = body(&outcome.outcome);
     // Both are objects and neither is empty; joining their texts keeps the body's numbers digit for digit.
     format!("{},{}", &head[..head.len() - 1], &body[1..])
+}
+
+fn header((name, value): &(String, Option<Bytes>)) -> (&str, Option<Cow<'_, str>>) {
+    (name, value.as_deref().map(String::from_utf8_lossy))
 }
 
 fn body(outcome: &Outcome) -> String {

@@ -55,13 +55,17 @@ pub(super) async fn open(
             Source::File(path.clone())
         };
         inputs.push(Input {
-            name: path.display().to_string(),
+            name: name_of(path),
             content_type: content_type.unwrap_or_else(|| content_type_of(path)).to_owned(),
             source,
             max_bytes,
         });
     }
     Ok(inputs)
+}
+
+fn name_of(path: &Path) -> String {
+    if path.as_os_str() == STANDARD_INPUT { "standard input".to_owned() } else { path.display().to_string() }
 }
 
 async fn read_standard_input(max_bytes: usize) -> anyhow::Result<Bytes> {
@@ -75,7 +79,7 @@ async fn read_standard_input(max_bytes: usize) -> anyhow::Result<Bytes> {
 }
 
 impl Input {
-    /// The path as it was typed.
+    /// The path as it was typed, or `standard input`.
     pub(super) fn name(&self) -> &str {
         &self.name
     }

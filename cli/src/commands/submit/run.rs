@@ -85,13 +85,7 @@ impl<T: Transport, W: Write> Run<T, W> {
         let mut submitted = HashMap::with_capacity(files.len());
         loop {
             let Ok(next) = timeout(PATIENCE, acknowledged.next()).await else {
-                let missing = files.len();
-                let message = anyhow!(
-                    "Kafka acknowledged nothing for {} s; up to {missing} jobs may be missing; see that the brokers are \
-                     up (`millstream doctor` looks at them), and submit those again whose id was not printed",
-                    PATIENCE.as_secs()
-                );
-                return Err(Failure::new(Exit::Unavailable, message));
+                return Err(no_acknowledgement(submitted.len(), self.args.files.len()));
             };
             match next {
                 None => break,
@@ -177,6 +171,17 @@ fn submissions(
             }
         }
     })
+}
+
+fn no_acknowledgement(acknowledged: usize, files: usize) -> Failure {
+    Failure::new(
+        Exit::Unavailable,
+        anyhow!(
+            "Kafka acknowledged nothing for {} s, and {acknowledged} of {files} jobs before; see that the brokers are up \
+             (`millstream doctor` looks at them), and submit the others again",
+            PATIENCE.as_secs()
+        ),
+    )
 }
 
 fn too_late(waiting: &HashSet<JobId>, files: &HashMap<JobId, String>, timeout: Duration) -> Failure {

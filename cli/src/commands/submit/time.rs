@@ -63,6 +63,6 @@ mod tests {
         let before = Timestamp::now().unix_micros();
         let ahead = deadline("10s").unwrap().unix_micros() - before;
         assert!((10_000_000..11_000_000).contains(&ahead), "{ahead}");
-        assert!(deadline("tomorrow").unwrap_err().contains("RFC") || deadline("tomorrow").is_err());
+        assert!(deadline("tomorrow").unwrap_err().contains("a duration from now"));
     }
 }

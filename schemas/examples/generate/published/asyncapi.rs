@@ -4,13 +4,15 @@ use schemars::generate::SchemaSettings;
 use schemas::{DeadLetterReason, Encoding, Failure, Headers, Job, JobResult, MessageKind, TopicNames};
 use serde_json::{Map, Value, json};
 
+use super::json_schemas::WithoutNull;
+
 const BINDING_VERSION: &str = "0.5.0";
 
 pub(crate) fn document() -> Value {
     // AsyncAPI 3 reads schemas as a superset of draft 7, and keeps them among its components.
     let settings =
         SchemaSettings::draft07().with(|settings| settings.definitions_path = "/components/schemas".into());
-    let mut generator = settings.into_generator();
+    let mut generator = settings.with_transform(WithoutNull).into_generator();
     let bodies = [
         generator.subschema_for::<Job>(),
         generator.subschema_for::<JobResult>(),

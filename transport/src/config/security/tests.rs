@@ -100,7 +100,12 @@ fn a_client_certificate_comes_with_its_key() {
     config.certificate_file = None;
     check(&config, "k:9092", TLS, "kafka.security.key_file: needs `certificate_file`");
     config.certificate_file = Some("/nowhere/client.pem".into());
-    check(&config, "k:9092", TLS, "kafka.security.certificate_file: cannot read `/nowhere/client.pem`: No such file");
+    check(
+        &config,
+        "k:9092",
+        TLS,
+        "kafka.security.certificate_file: cannot read `/nowhere/client.pem`: No such file",
+    );
 }
 
 #[test]
@@ -127,7 +132,12 @@ fn secrets_come_from_one_place() {
 #[test]
 fn keys_without_effect_are_refused() {
     let config = SecurityConfig { username: Some("worker".into()), ..SecurityConfig::default() };
-    check(&config, "k:9092", TLS, "kafka.security.username: has no effect, because `security.protocol` is `plaintext`");
+    check(
+        &config,
+        "k:9092",
+        TLS,
+        "kafka.security.username: has no effect, because `security.protocol` is `plaintext`",
+    );
     let mut config = sasl(Protocol::SaslPlaintext, Mechanism::Plain);
     config.ca_file = Some("ca.pem".into());
     check(&config, "localhost", TLS, "kafka.security.ca_file: has no effect");

@@ -113,7 +113,8 @@ fn a_member_with_a_fixed_name_gets_time_to_restart() {
 fn overrides_are_applied_or_refused() {
     let settings = consumer(|config| config.consumer = overriding("fetch.wait.max.ms", "7")).unwrap();
     assert_eq!(settings.get("fetch.wait.max.ms"), Some("7"));
-    let error = consumer(|config| config.consumer = overriding("isolation.level", "read_uncommitted")).unwrap_err();
+    let error =
+        consumer(|config| config.consumer = overriding("isolation.level", "read_uncommitted")).unwrap_err();
     assert_eq!(error.key, "kafka.consumer.\"isolation.level\"");
 }
 
@@ -133,14 +134,24 @@ fn the_drain_timeout_fits_into_the_session() {
         }
     };
     check(10_000, "15000", "60000", None);
-    check(15_000, "15000", "60000", Some("drain_timeout: 15000 ms is not below `session.timeout.ms` (15000 ms)"));
+    check(
+        15_000,
+        "15000",
+        "60000",
+        Some("drain_timeout: 15000 ms is not below `session.timeout.ms` (15000 ms)"),
+    );
     check(1_000, "60000", "60000", Some("kafka.consumer.\"session.timeout.ms\": 60000 ms is not below"));
     check(1_000, "soon", "60000", Some("kafka.…\"session.timeout.ms\": `soon` is not a whole number"));
 }
 
 #[test]
 fn brokers_are_needed() {
-    assert!(consumer(|config| config.brokers = "  ".into()).unwrap_err().to_string().starts_with("kafka.brokers:"));
+    assert!(
+        consumer(|config| config.brokers = "  ".into())
+            .unwrap_err()
+            .to_string()
+            .starts_with("kafka.brokers:")
+    );
 }
 
 #[cfg(feature = "tls")]

@@ -1,14 +1,12 @@
 //! The published contract is what the code does: no file has drifted, and every golden vector reads as it says.
 
-#[path = "../examples/generate/published/mod.rs"]
-mod published;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use crate::published;
+use crate::published::vectors::{self, Meaning, Vector};
 use bytes::Bytes;
-use published::vectors::{self, Meaning, Vector};
 use schemas::{
     DecodeError, Encoding, Headers, Job, Limits, MessageKind, Outcome, decode_job, decode_outcome,
     encode_job_as, encode_outcome,
@@ -60,7 +58,7 @@ fn every_vector_reads_as_it_says() {
         let name = &vector.name;
         match (read(&vector), &vector.meaning) {
             (Ok(message), Meaning::Job { job, .. }) => {
-                assert_eq!(message, Message::Job(job.clone()), "{name}")
+                assert_eq!(message, Message::Job(job.clone()), "{name}");
             }
             (Ok(message), Meaning::Outcome { outcome, .. }) => {
                 assert_eq!(message, Message::Outcome(outcome.clone()), "{name}");

@@ -130,7 +130,7 @@ fn payloads_are_never_quoted() {
         format!("{{\"a\":\"{SECRET}\""),
         format!("[[\"{SECRET}\""),
         format!("\"{SECRET}\\x\""),
-        format!("{SECRET}"),
+        SECRET.to_owned(),
     ] {
         check(json(&value[..value.len() - 1]));
         check(json(&format!("{{\"inputs\":{value}}}")));

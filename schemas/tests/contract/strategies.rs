@@ -10,12 +10,12 @@ use schemas::{
 
 /// Whether a message is to have a form in JSON.
 #[derive(Clone, Copy, PartialEq)]
-pub enum For {
+pub(crate) enum For {
     MessagePack,
     Json,
 }
 
-pub fn tensor(what: For) -> impl Strategy<Value = Tensor> {
+pub(crate) fn tensor(what: For) -> impl Strategy<Value = Tensor> {
     let datatypes: Vec<Datatype> = Datatype::ALL
         .into_iter()
         .filter(|datatype| what == For::MessagePack || !matches!(datatype, Datatype::Fp16 | Datatype::Bf16))
@@ -51,7 +51,7 @@ fn byte_strings(items: Vec<impl AsRef<[u8]>>) -> Bytes {
     Tensor::from_byte_strings("", [items.len() as u64], items).unwrap().data().clone()
 }
 
-pub fn parameters(what: For) -> impl Strategy<Value = Parameters> {
+pub(crate) fn parameters(what: For) -> impl Strategy<Value = Parameters> {
     let value = prop_oneof![
         any::<bool>().prop_map(Parameter::Bool),
         any::<i64>().prop_map(Parameter::Int),
@@ -63,11 +63,11 @@ pub fn parameters(what: For) -> impl Strategy<Value = Parameters> {
     btree_map(".{0,8}", value, 0..5)
 }
 
-pub fn job(what: For) -> impl Strategy<Value = Job> {
+pub(crate) fn job(what: For) -> impl Strategy<Value = Job> {
     (vec(tensor(what), 0..4), parameters(what)).prop_map(|(inputs, parameters)| Job { inputs, parameters })
 }
 
-pub fn outcome(what: For) -> impl Strategy<Value = Outcome> {
+pub(crate) fn outcome(what: For) -> impl Strategy<Value = Outcome> {
     let result = (".{0,9}", ".{0,9}", vec(tensor(what), 0..3), parameters(what)).prop_map(
         |(model_name, model_version, outputs, parameters)| {
             Outcome::Result(JobResult { model_name, model_version, outputs, parameters })
@@ -82,7 +82,7 @@ pub fn outcome(what: For) -> impl Strategy<Value = Outcome> {
     prop_oneof![result, failure]
 }
 
-pub fn headers() -> impl Strategy<Value = Headers> {
+pub(crate) fn headers() -> impl Strategy<Value = Headers> {
     let text = || proptest::option::of(".{0,20}");
     let time = || proptest::option::of(any::<i64>().prop_map(Timestamp::from_unix_micros));
     let id = proptest::option::of("[^\\p{Cc}]{1,60}".prop_map(|text| JobId::new(text).unwrap()));

@@ -1,0 +1,97 @@
+//! A member of a group in memory.
+
+use std::fmt;
+use std::future::{Future, ready};
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::cluster::Cluster;
+use super::group::MemberId;
+use crate::consumer::{Consumer, ConsumerOptions, Event, Status};
+use crate::error::TransportError;
+use crate::progress::Progress;
+
+/// A member of a consumer group in memory; leaves the group when it is dropped.
+pub struct MemoryConsumer {
+    cluster: Arc<Cluster>,
+    group: String,
+    member: MemberId,
+    options: ConsumerOptions,
+    // Which partition begins the next chunk, so that none starves.
+    turn: usize,
+    status: watch::Receiver<Status>,
+}
+
+impl MemoryConsumer {
+    pub(super) fn join(
+        cluster: &Arc<Cluster>,
+        group: &str,
+        topics: &[String],
+        options: ConsumerOptions,
+    ) -> Self {
+        let (member, status) = cluster.join(group, topics, options.drain_timeout);
+        Self { cluster: cluster.clone(), group: group.into(), member, options, turn: 0, status }
+    }
+
+    async fn take(&mut self, signals_only: bool) -> Option<Event> {
+        let mut changes = self.cluster.changes();
+        loop {
+            changes.mark_unchanged();
+            let expiry = {
+                let mut state = self.cluster.lock();
+                state.expire_revocations();
+                let reachable = state.reachable;
+                let (topics, group) = state.topics_and_group(&self.group);
+                let member = group.members.get_mut(&self.member)?;
+                if let Some(event) = member.signals.pop_front() {
+                    return Some(event);
+                }
+                if reachable && !signals_only {
+                    let records =
+                        super::fetch::chunk(topics, &mut member.assigned, &mut self.turn, &self.options);
+                    if !records.is_empty() {
+                        return Some(Event::Records(records));
+                    }
+                }
+                group.next_expiry()
+            };
+            super::cluster::wait_for_change(&mut changes, expiry).await;
+        }
+    }
+}
+
+impl Consumer for MemoryConsumer {
+    async fn next(&mut self) -> Option<Event> {
+        self.take(false).await
+    }
+
+    async fn next_signal(&mut self) -> Option<Event> {
+        self.take(true).await
+    }
+
+    fn commit(
+        &self,
+        progress: Progress,
+    ) -> impl Future<Output = Result<(), TransportError>> + Send + 'static {
+        ready(self.cluster.commit(&self.group, self.member, &progress))
+    }
+
+    fn status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    async fn close(self) {}
+}
+
+impl Drop for MemoryConsumer {
+    fn drop(&mut self) {
+        self.cluster.leave(&self.group, self.member);
+    }
+}
+
+impl fmt::Debug for MemoryConsumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryConsumer").field("group", &self.group).finish_non_exhaustive()
+    }
+}

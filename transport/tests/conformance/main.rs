@@ -1,0 +1,68 @@
+//! The same tests on every transport: in memory, on the embedded broker, and on a real Kafka where there is one
+//! (`MILLSTREAM_TEST_BROKERS=host:port`), there with both group protocols.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod backend;
+mod groups;
+mod members;
+mod outage;
+mod reading;
+mod records;
+
+use crate::backend::{Dev, InMemory, Real};
+
+/// Runs each test on each backend, as tests of their own.
+macro_rules! on_every_backend {
+    ($($module:ident :: $test:ident),* $(,)?) => {
+        mod memory {
+            $(#[tokio::test] async fn $test() { crate::$module::$test(&crate::InMemory::default()).await; })*
+        }
+        mod dev {
+            $(#[tokio::test] async fn $test() { crate::$module::$test(&crate::Dev::start()).await; })*
+        }
+        mod kafka_classic {
+            $(#[tokio::test] async fn $test() {
+                if let Some(kafka) = crate::Real::classic() { crate::$module::$test(&kafka).await; }
+            })*
+        }
+        mod kafka_consumer {
+            $(#[tokio::test] async fn $test() {
+                if let Some(kafka) = crate::Real::consumer() { crate::$module::$test(&kafka).await; }
+            })*
+        }
+    };
+}
+
+on_every_backend!(
+    records::keep_their_order_within_a_partition,
+    records::go_where_java_puts_them,
+    records::keep_headers_keys_and_nulls,
+    records::may_be_big,
+    records::that_are_too_large_fail_alone,
+    records::of_an_unknown_topic_fail,
+    records::more_than_fit_into_memory_wait_their_turn,
+    reading::knows_the_end,
+    reading::starts_where_it_is_told,
+    reading::of_an_unknown_topic_fails,
+    groups::that_start_late_read_everything,
+    groups::resume_where_they_have_committed,
+    groups::read_slowly_without_loss,
+    groups::know_their_lag,
+    members::hand_over_without_loss_or_repeats,
+    members::hold_partitions_until_they_are_released,
+    members::that_hang_lose_their_partitions,
+    members::learn_of_revocations_without_reading,
+);
+
+mod interruptions {
+    #[tokio::test]
+    async fn memory() {
+        crate::outage::is_survived(&crate::InMemory::default()).await;
+    }
+
+    #[tokio::test]
+    async fn dev() {
+        crate::outage::is_survived(&crate::Dev::start()).await;
+    }
+}
