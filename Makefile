@@ -75,7 +75,7 @@ lint: $(VENV) ## Check format, lints, documentation, dependency directions, lice
 	else echo "cargo-deny is not installed, so deny.toml was not checked: cargo install --locked cargo-deny"; fi
 
 bench: setup-tests build ## Measure on a real Apache Kafka, and save the table
-	cargo bench --package tests
+	MILLSTREAM_BIN=$(CURDIR)/$(BINARY) cargo bench --package tests --bench bench
 
 fmt: ## Format the sources
 	cargo fmt --all

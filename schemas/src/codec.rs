@@ -26,7 +26,8 @@ use msgpack_reader::MessagePackReader;
 
 /// Reads a job from the value of a record; `content_type` is its header of that name.
 ///
-/// Data of MessagePack tensors is a slice of `body`, not a copy, and keeps `body` alive.
+/// Data of MessagePack tensors is a slice of `body`, not a copy, and keeps `body` alive. Whatever the bytes, no more than
+/// six times their number is allocated, plus some 100 bytes for each parameter that the limits allow.
 ///
 /// ```
 /// use bytes::Bytes;

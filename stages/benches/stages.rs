@@ -1,6 +1,5 @@
 //! What a job costs in each stage: `cargo bench -p stages`.
 #![expect(clippy::unwrap_used, reason = "a bench fails where it unwraps")]
-#![expect(missing_docs, reason = "criterion's macros make functions without any")]
 
 use std::hint::black_box;
 use std::io::Cursor;

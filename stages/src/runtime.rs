@@ -175,7 +175,7 @@ fn load(config: &RuntimeConfig) -> Result<(Library, ort::environment::Environmen
         if let Some(error) = candidate.as_configured_error(&problem) {
             return Err(error);
         }
-        if candidate.place() == Place::Environment {
+        if candidate.place() == Place::Environment && std::env::var_os("ORT_DYLIB_PATH").is_some() {
             tracing::warn!(%problem, "ORT_DYLIB_PATH names no usable library, looking on");
         }
         attempts.push(Attempt { place: candidate.place(), problem });

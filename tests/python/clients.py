@@ -19,6 +19,8 @@ class Submitter:
             # The partition of a key is part of the contract: as Java clients choose it.
             "partitioner": "murmur2_random",
             "message.max.bytes": 8_000_000,
+            # A topic's `max.message.bytes` is about whole batches, and one here may be little.
+            "batch.size": 100_000,
             # An outage is the brokers' affair; this producer outlives it.
             "message.timeout.ms": 240_000,
             "reconnect.backoff.max.ms": 1_000,

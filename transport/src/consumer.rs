@@ -45,7 +45,8 @@ pub trait Consumer: Send {
 pub enum Event {
     /// Records, in order within each partition; never empty.
     Records(Vec<Received>),
-    /// Partitions that this consumer now reads, in addition to those it had.
+    /// Partitions that this consumer now reads, in addition to those it had. None of them: other members have them
+    /// all, and this one stands by.
     Assigned(Vec<Partition>),
     /// Partitions that this consumer gives up.
     Revoked(Revocation),

@@ -25,6 +25,8 @@ mod reader;
 
 mod publisher;
 
+mod outbox;
+
 mod admin;
 
 mod probe;

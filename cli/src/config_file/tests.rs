@@ -46,7 +46,7 @@ fn what_does_not_fit_together_is_placed() {
     check_fault(&format!("{GOOD}[pipelines.digits.batch]\nmax_size = 0\n"), "7:1", "at least 1");
     check_fault(
         &format!("{GOOD}preprocess = [\n  {{ op = 'resize', width = 0, height = 8 }},\n]\n"),
-        "7:19",
+        "7:20",
         "pipelines.digits.preprocess[0].width",
     );
 }

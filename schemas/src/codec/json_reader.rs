@@ -89,9 +89,9 @@ impl<'a> JsonReader<'a> {
     /// The first byte of what comes next.
     pub(super) fn peek(&mut self) -> Option<u8> {
         let rest = &self.text.as_bytes()[self.at..];
-        let blank = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count();
+        let blank = rest.iter().position(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))?;
         self.at += blank;
-        rest.get(blank).copied()
+        Some(rest[blank])
     }
 
     /// Takes this byte if it comes next.
@@ -103,10 +103,13 @@ impl<'a> JsonReader<'a> {
 
     /// After an item: true at the end of its array or object, false after a comma.
     pub(super) fn closes(&mut self, end: u8) -> Result<bool, DecodeError> {
-        if self.take(end) {
-            return Ok(true);
+        match self.peek() {
+            Some(found) if found == end || found == b',' => {
+                self.at += 1;
+                Ok(found == end)
+            }
+            _ => Err(self.broken()),
         }
-        if self.take(b',') { Ok(false) } else { Err(self.broken()) }
     }
 
     fn key(&mut self) -> Result<Cow<'a, str>, DecodeError> {

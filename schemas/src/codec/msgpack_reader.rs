@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rmp::Marker;
 
 use crate::codec::reader::{MAX_DEPTH, Reader, parameter_out_of_range, too_deep, too_many, wrong_kind};
-use crate::{Datatype, DecodeError, Parameter};
+use crate::{Datatype, DecodeError, MAX_RANK, Parameter};
 
 #[derive(Clone)]
 pub(super) struct MessagePackReader<'a> {
@@ -186,8 +186,8 @@ impl<'a> Reader<'a> for MessagePackReader<'a> {
             Value::Array(_) => return Err(too_many(most, noun)),
             other => return Err(wrong_kind("an array", other.kind())),
         };
-        // Tensors are some three times as large in memory as the least they can be on the wire.
-        let mut items = Vec::with_capacity(count);
+        // A shape and most lists of tensors fit; a longer list grows with what is really there, not with what it claims.
+        let mut items = Vec::with_capacity(count.min(MAX_RANK));
         for index in 0..count {
             items.push(item(self).map_err(|error| error.at(index))?);
         }

@@ -119,7 +119,7 @@ async fn validate_names_file_and_line() -> Result<()> {
         ("partitions = 4", "partitions = 0", "partitions"),
         ("partitions = 4", "partition = 4", "partition"),
         ("partitions = 4", "partitions = \"four\"", "partitions"),
-        ("partitions = 4", "partitions = 4 4", "partitions"),
+        ("partitions = 4", "partitions = 4 4", "expected"),
         ("model = \"digits\"", "model = \"letters\"", "letters"),
         ("digits.onnx", "missing.onnx", "missing.onnx"),
         ("labels.txt", "missing.txt", "missing.txt"),
@@ -155,7 +155,7 @@ async fn without_a_broker_commands_say_so_and_what_to_do() -> Result<()> {
     let doctor = setting.run(&["doctor"]).await?.expect_code(69).expect_texts(&[NOBODY, "millstream dev"]);
     figures("doctor without a broker", &format!("{:.1} s\n{}", doctor.took.as_secs_f64(), doctor.stdout));
     for arguments in [&["topics", "plan"][..], &["submit", "digits", "Cargo.toml"], &["results", "digits"]] {
-        let told = setting.run(arguments).await?.expect_code(69).expect_texts(&[NOBODY]);
+        let told = setting.run(arguments).await?.expect_code(69).expect_texts(&["kafka.brokers"]);
         let said = told.stderr.trim();
         figures(
             &format!("{arguments:?} without a broker"),

@@ -10,6 +10,7 @@ mod idle;
 mod journey;
 mod outage;
 mod privacy;
+mod readme;
 mod restart;
 mod scaling;
 mod secure;

@@ -18,7 +18,7 @@ const OUTAGE: Duration = Duration::from_secs(20);
 async fn an_outage_of_20_s_loses_nothing_and_is_recovered_from() -> Result<()> {
     let _turn = turn().await;
     let broker = Broker::single()?;
-    let setting = Setting::with(&broker, "outage", "[kafka.producer]\n\"message.timeout.ms\" = 120000").await?;
+    let setting = Setting::new(&broker, "outage").await?;
     let mut workers = setting.workers(Stages::Apart).await?;
     let producer = setting.submit(Load::held(JOBS, RATE))?;
     workers[2].has_settled(1_500, RUN).await?;

@@ -14,7 +14,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::errors::client_error;
-use super::log;
+use super::log::LogLines;
 use super::settings::Settings;
 use crate::config::KafkaConfig;
 use crate::error::TransportError;
@@ -35,7 +35,7 @@ impl TopicAdmin {
         let settings = Settings::admin(config)?;
         let client = settings
             .client_config()
-            .create_with_context(AdminContext)
+            .create_with_context(AdminContext(LogLines::new("admin")))
             .map_err(|error| client_error("cannot ask for topics", &error))?;
         Ok(Self { client: Arc::new(client) })
     }
@@ -249,11 +249,11 @@ impl fmt::Debug for TopicAdmin {
     }
 }
 
-struct AdminContext;
+struct AdminContext(LogLines);
 
 impl ClientContext for AdminContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        log::forward("admin", level, facility, line);
+        self.0.forward(level, facility, line);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

@@ -13,16 +13,17 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList};
 use tokio::sync::watch;
 
+use super::log::LogLines;
 use super::queue::Queue;
-use super::{log, statistics};
+use super::statistics;
 use crate::consumer::{Event, Revocation, Status};
 use crate::error::{TransportError, list_partitions};
 use crate::record::Partition;
 
 /// State that the poll thread, its callbacks and the consumer's handle share.
 pub(crate) struct ReadContext {
-    /// For log lines: the group, or the topic of a reader.
-    name: String,
+    /// Named after the group, or the topic of a reader.
+    log: LogLines,
     drain_timeout: Duration,
     pub(crate) queue: Arc<Queue>,
     status: watch::Sender<Status>,
@@ -38,7 +39,7 @@ pub(crate) struct ReadContext {
 impl ReadContext {
     pub(crate) fn new(name: impl Into<String>, drain_timeout: Duration, queue: Arc<Queue>) -> Self {
         Self {
-            name: name.into(),
+            log: LogLines::new(name),
             drain_timeout,
             queue,
             status: watch::Sender::new(Status::default()),
@@ -51,8 +52,9 @@ impl ReadContext {
         }
     }
 
+    /// The group, or the topic of a reader; for log lines.
     pub(crate) fn name(&self) -> &str {
-        &self.name
+        self.log.client()
     }
 
     pub(crate) fn status(&self) -> watch::Receiver<Status> {
@@ -82,14 +84,16 @@ impl ReadContext {
         self.was_up.load(Ordering::SeqCst)
     }
 
-    /// A sign of life, or that all brokers are gone.
-    pub(crate) fn set_brokers_up(&self, up: bool) {
+    /// A sign of life, or that all brokers are gone; whether that is news.
+    pub(crate) fn set_brokers_up(&self, up: bool) -> bool {
         if up {
             self.was_up.store(true, Ordering::SeqCst);
         }
-        if self.up.swap(up, Ordering::SeqCst) != up {
+        let changed = self.up.swap(up, Ordering::SeqCst) != up;
+        if changed {
             self.status.send_modify(|status| status.brokers_up = up);
         }
+        changed
     }
 
     /// The text of the error that was just reported.
@@ -128,12 +132,12 @@ impl ReadContext {
         self.publish_assignment();
         if !partitions.is_empty() {
             tracing::info!(
-                group = self.name,
+                group = self.name(),
                 partitions = list_partitions(&partitions),
                 "partitions assigned"
             );
-            self.queue.add_signal(Event::Assigned(partitions));
         }
+        self.queue.add_signal(Event::Assigned(partitions));
     }
 
     fn revoke(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
@@ -162,7 +166,7 @@ impl ReadContext {
     // The group waits meanwhile. Commits do not need this thread: librdkafka's own thread carries them.
     fn wait_for_release(&self, partitions: &[Partition], lost: bool) {
         let list = list_partitions(partitions);
-        tracing::info!(group = self.name, partitions = list, lost, "partitions revoked");
+        tracing::info!(group = self.name(), partitions = list, lost, "partitions revoked");
         let (held, released) = mpsc::channel::<()>();
         let revocation = Revocation::new(partitions.to_vec(), lost, move || drop(held));
         self.queue.add_signal(Event::Revoked(revocation));
@@ -171,7 +175,7 @@ impl ReadContext {
         }
         if released.recv_timeout(self.drain_timeout) == Err(RecvTimeoutError::Timeout) {
             tracing::warn!(
-                group = self.name,
+                group = self.name(),
                 partitions = list,
                 drain_timeout_ms = self.drain_timeout.as_millis(),
                 "partitions were not released within the drain timeout; their next owner repeats the work that runs"
@@ -190,9 +194,9 @@ impl ReadContext {
 
     fn rebalance_failed(&self, what: &str, partitions: &[Partition], error: &KafkaError) {
         let list = list_partitions(partitions);
-        tracing::error!(group = self.name, partitions = list, %error, "{what}");
+        tracing::error!(group = self.name(), partitions = list, %error, "{what}");
         self.queue.add_signal(Event::Error(TransportError::Fatal {
-            what: format!("{what} ({list}) in group `{}`", self.name),
+            what: format!("{what} ({list}) in group `{}`", self.name()),
             reason: error.to_string(),
         }));
     }
@@ -208,7 +212,7 @@ impl ReadContext {
 
 impl ClientContext for ReadContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        log::forward(&self.name, level, facility, line);
+        self.log.forward(level, facility, line);
     }
 
     fn stats_raw(&self, json: &[u8]) {
@@ -222,7 +226,7 @@ impl ClientContext for ReadContext {
                     changed
                 });
             }
-            Err(error) => tracing::debug!(group = self.name, %error, "cannot read librdkafka's statistics"),
+            Err(error) => tracing::debug!(group = self.name(), %error, "cannot read librdkafka's statistics"),
         }
     }
 
@@ -245,7 +249,7 @@ impl ConsumerContext for ReadContext {
     fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
         // Only for commits that nobody waits for, and there are none.
         if let Err(error) = result {
-            tracing::debug!(group = self.name, %error, "commit failed");
+            tracing::debug!(group = self.name(), %error, "commit failed");
         }
     }
 }

@@ -12,6 +12,9 @@ use crate::record::{Header, Offset, Partition, Position, Received, Record};
 /// Stands in for a header name that is not UTF-8, which Kafka's protocol forbids but no broker checks.
 const UNREADABLE_NAME: &str = "\u{fffd}";
 
+/// Room for the values of the headers, in bytes; more is made where it is needed.
+const HEADERS_EXPECTED: usize = 512;
+
 /// Remembers topic names, so that a record carries a counted reference rather than a copy.
 #[derive(Debug, Default)]
 pub(crate) struct TopicNames(Vec<Arc<str>>);
@@ -33,7 +36,8 @@ impl TopicNames {
 /// one allocation.
 pub(crate) fn detach(message: &BorrowedMessage<'_>, names: &mut TopicNames) -> Received {
     let topic = names.of(message.topic());
-    let mut copies = Copies::default();
+    let expected = message.key_len() + message.payload_len() + HEADERS_EXPECTED;
+    let mut copies = Copies { buffer: BytesMut::with_capacity(expected) };
     let key = message.key().map(|key| copies.add(key));
     let value = message.payload().map(|value| copies.add(value));
     let headers: Vec<(Cow<'static, str>, Option<Span>)> = message
@@ -89,7 +93,6 @@ impl Span {
     }
 }
 
-#[derive(Default)]
 struct Copies {
     buffer: BytesMut,
 }

@@ -192,8 +192,23 @@ pub(crate) fn client_error(what: &str, error: &KafkaError) -> TransportError {
         KafkaError::ClientConfig(_, description, name, _) => {
             ConfigError::new(format!("kafka.…\"{name}\""), shorten(description, name)).into()
         }
+        // librdkafka refuses settings that do not go together, and keys that it cannot read.
+        KafkaError::ClientCreation(reason) => ConfigError::new("kafka", creation_problem(reason)).into(),
         error => TransportError::Fatal { what: what.into(), reason: error.to_string() },
     }
+}
+
+fn creation_problem(reason: &str) -> String {
+    let advice = if reason.contains("ssl.key") {
+        "; check `kafka.security.key_file` and its passphrase, `key_password`"
+    } else if reason.contains("ssl.certificate") {
+        "; check `kafka.security.certificate_file`"
+    } else if reason.contains("ssl.ca") {
+        "; check `kafka.security.ca_file`"
+    } else {
+        ""
+    };
+    format!("librdkafka does not accept the settings: {reason}{advice}")
 }
 
 // librdkafka's text often quotes the value; keep what comes before it when the setting is a secret.

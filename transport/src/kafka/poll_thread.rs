@@ -226,8 +226,10 @@ impl Polling {
                 return;
             }
             ReadFault::AllBrokersDown => {
-                tracing::warn!(name = context.name(), reason, "no broker can be reached; trying again");
-                context.set_brokers_up(false);
+                // Reported with each attempt.
+                if context.set_brokers_up(false) || !context.was_up() {
+                    tracing::warn!(name = context.name(), reason, "no broker can be reached; trying again");
+                }
                 return;
             }
             ReadFault::Unavailable => TransportError::Unavailable { what, reason },

@@ -1,7 +1,7 @@
 //! Asks a cluster how it is: for people who look for what is wrong.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use rdkafka::ClientContext;
@@ -14,6 +14,9 @@ use super::errors::{client_error, read_advice};
 use super::settings::Settings;
 use crate::config::KafkaConfig;
 use crate::error::TransportError;
+
+/// How many reasons a message holds.
+const REASONS: usize = 3;
 
 /// What a cluster says about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,19 +140,27 @@ fn unreachable(
         drop(client.poll(Duration::ZERO));
     }
     let reports = client.context().take();
-    let reasons = if reports.reasons.is_empty() {
-        error.to_string()
-    } else {
-        reports.reasons.into_iter().collect::<Vec<_>>().join("; ")
+    let reasons = match (reports.reasons.is_empty(), reports.lines.is_empty()) {
+        (false, _) => join(reports.reasons),
+        (true, false) => join(reports.lines),
+        (true, true) => error.to_string(),
     };
     let what = format!("no broker of `{brokers}` answered within {} ms", limit.as_millis());
-    if reports.refused {
-        let reason = format!("{reasons}{}", read_advice(RDKafkaErrorCode::Authentication));
-        return TransportError::Fatal { what, reason };
+    match reports.fault {
+        Some(code @ (RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed)) => {
+            TransportError::Fatal { what, reason: format!("{reasons}{}", read_advice(code)) }
+        }
+        Some(code) => TransportError::Unavailable { what, reason: format!("{reasons}{}", read_advice(code)) },
+        None => {
+            let advice = "check that a broker runs there, that `kafka.brokers` names it, and that \
+                          `kafka.security.protocol` is the one it speaks";
+            TransportError::Unavailable { what, reason: format!("{reasons}; {advice}") }
+        }
     }
-    let advice = "check that a broker runs there, that `kafka.brokers` names it, and that `kafka.security.protocol` \
-                  is the one it speaks";
-    TransportError::Unavailable { what, reason: format!("{reasons}; {advice}") }
+}
+
+fn join(reasons: BTreeSet<String>) -> String {
+    reasons.into_iter().take(REASONS).collect::<Vec<_>>().join("; ")
 }
 
 #[derive(Default)]
@@ -158,33 +169,60 @@ struct ProbeContext(Mutex<Reports>);
 #[derive(Default)]
 struct Reports {
     reasons: BTreeSet<String>,
-    refused: bool,
+    // Log lines about failed connections: sometimes the only ones that say why.
+    lines: BTreeSet<String>,
+    // The one that says most about what to do.
+    fault: Option<RDKafkaErrorCode>,
 }
 
 impl ProbeContext {
+    fn reports(&self) -> MutexGuard<'_, Reports> {
+        self.0.lock().expect("no holder of the reports panics")
+    }
+
     fn take(&self) -> Reports {
-        std::mem::take(&mut *self.0.lock().expect("no holder of the reports panics"))
+        std::mem::take(&mut *self.reports())
     }
 }
 
 impl ClientContext for ProbeContext {
     fn log(&self, _level: RDKafkaLogLevel, facility: &str, line: &str) {
         tracing::debug!(target: "librdkafka", client = "probe", facility, "{line}");
+        if facility == "FAIL" {
+            let line = line.split_once("]: ").map_or(line, |(_thread, line)| line);
+            self.reports().lines.insert(without_timing(line).to_owned());
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        let mut reports = self.0.lock().expect("no holder of the reports panics");
-        match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::AllBrokersDown) => {}
-            Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed) => {
-                reports.refused = true;
-                reports.reasons.insert(reason.to_owned());
-            }
-            _ => {
-                reports.reasons.insert(reason.to_owned());
-            }
+        let Some(code) = error.rdkafka_error_code().filter(|code| *code != RDKafkaErrorCode::AllBrokersDown)
+        else {
+            return;
+        };
+        let mut reports = self.reports();
+        reports.reasons.insert(without_timing(reason).to_owned());
+        if !read_advice(code).is_empty() {
+            reports.fault = Some(code);
         }
     }
 }
 
 impl ConsumerContext for ProbeContext {}
+
+// Each attempt ends in `(after 3ms in state CONNECT, 1 identical error(s) suppressed)`.
+fn without_timing(reason: &str) -> &str {
+    reason.rfind(" (after ").map_or(reason, |at| &reason[..at])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_failure_is_told_once() {
+        let check = |reason, expect| assert_eq!(without_timing(reason), expect);
+        check("refused (after 0ms in state CONNECT)", "refused");
+        check("refused (after 3ms in state CONNECT, 1 identical error(s) suppressed)", "refused");
+        check("refused", "refused");
+    }
+}

@@ -34,6 +34,8 @@ pub(super) struct Member {
     // Given up but not released yet; each with the end of the member's patience.
     leaving: BTreeMap<Partition, Instant>,
     pub(super) signals: VecDeque<Event>,
+    // It has been told what it has, be it nothing.
+    has_joined: bool,
     pub(super) status: watch::Sender<Status>,
     on_release: OnRelease,
 }
@@ -46,6 +48,7 @@ impl Member {
             assigned: BTreeMap::new(),
             leaving: BTreeMap::new(),
             signals: VecDeque::new(),
+            has_joined: false,
             status: watch::Sender::new(Status::default()),
             on_release,
         }
@@ -102,7 +105,9 @@ impl Group {
                 let next = self.committed.get(partition).copied().unwrap_or(Offset::ZERO);
                 member.assigned.insert(partition.clone(), next);
             }
-            if !taken.is_empty() {
+            // A member that gets nothing learns that too, once.
+            if !taken.is_empty() || !std::mem::replace(&mut member.has_joined, true) {
+                member.has_joined = true;
                 member.signals.push_back(Event::Assigned(taken));
             }
         }

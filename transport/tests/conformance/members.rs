@@ -103,10 +103,12 @@ async fn revocation(consumer: &mut impl Consumer) -> transport::Revocation {
     }
 }
 
+/// The next partitions that it gets; to stand by without any is not it.
 async fn assigned(consumer: &mut impl Consumer) -> Vec<Partition> {
     loop {
-        if let Event::Assigned(partitions) = next_event(consumer).await {
-            return partitions;
+        match next_event(consumer).await {
+            Event::Assigned(partitions) if !partitions.is_empty() => return partitions,
+            _ => {}
         }
     }
 }
