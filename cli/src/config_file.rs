@@ -62,7 +62,8 @@ impl ConfigFile {
             Ok(text) => text,
             Err(error) if asked.is_none() && error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => {
-                let context = format!("cannot read the configuration {}; name another with --config", path.display());
+                let context =
+                    format!("cannot read the configuration {}; name another with --config", path.display());
                 return Err(Failure::new(Exit::Config, anyhow::Error::new(error).context(context)));
             }
         };

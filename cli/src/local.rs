@@ -47,7 +47,9 @@ impl Local {
         match self.workers.join_next().await {
             Some(Ok(Err(error))) => Failure::new(Exit::Failed, error),
             Some(Err(error)) => Failure::new(Exit::Failed, error),
-            Some(Ok(Ok(()))) | None => Failure::new(Exit::Failed, anyhow::anyhow!("a worker ended without being asked to")),
+            Some(Ok(Ok(()))) | None => {
+                Failure::new(Exit::Failed, anyhow::anyhow!("a worker ended without being asked to"))
+            }
         }
     }
 

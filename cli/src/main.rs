@@ -17,7 +17,8 @@ use crate::args::Args;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let runtime = tokio::runtime::Runtime::new().expect("the operating system grants threads to a new process");
+    let runtime =
+        tokio::runtime::Runtime::new().expect("the operating system grants threads to a new process");
     let outcome = runtime.block_on(async {
         tokio::select! {
             outcome = commands::run(args) => outcome,

@@ -17,11 +17,6 @@ pub(crate) fn line(text: &str) -> std::io::Result<()> {
     }
 }
 
-/// Writes a value as one line of JSON.
-pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
-    Ok(line(&serde_json::to_string(value)?)?)
-}
-
 /// Writes a value as JSON over several lines.
 pub(crate) fn pretty_json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(line(&serde_json::to_string_pretty(value)?)?)

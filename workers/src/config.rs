@@ -238,7 +238,8 @@ impl Config {
     pub fn topic_names(&self, pipeline: &str) -> TopicNames {
         let mut names = TopicNames::new(&self.topics.prefix, pipeline);
         if let Some(declared) = self.pipelines.get(pipeline) {
-            let TopicOverrides { preprocess, inference, postprocess, results, dead_letters } = &declared.topics;
+            let TopicOverrides { preprocess, inference, postprocess, results, dead_letters } =
+                &declared.topics;
             for (name, other) in [
                 (&mut names.preprocess, preprocess),
                 (&mut names.inference, inference),
@@ -379,7 +380,8 @@ impl Config {
         let path = |key: &str| format!("pipelines.{name}.{key}");
         if !self.models.contains_key(&pipeline.model) {
             let known = self.models.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-            let known = if known.is_empty() { "none is declared".to_owned() } else { format!("declared: {known}") };
+            let known =
+                if known.is_empty() { "none is declared".to_owned() } else { format!("declared: {known}") };
             let message = format!("there is no model `{}` under [models] ({known})", pipeline.model);
             faults.push(ConfigFault::new(path("model"), message));
         }
@@ -399,7 +401,8 @@ impl Config {
         for (index, (key, topic)) in topics.iter().enumerate() {
             check_name(&path(&format!("topics.{key}")), topic, faults);
             if let Some((other, _)) = topics[..index].iter().find(|(_, earlier)| earlier == topic) {
-                let message = format!("`{topic}` is the topic of {other} too; a record there would be read as both");
+                let message =
+                    format!("`{topic}` is the topic of {other} too; a record there would be read as both");
                 faults.push(ConfigFault::new(path(&format!("topics.{key}")), message));
             }
         }

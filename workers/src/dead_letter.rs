@@ -9,7 +9,12 @@ use crate::fetch::Origin;
 
 /// Builds the dead letter. One that the topic could not take with its reason added loses its value, and says so in
 /// `ms_error_message`: a record that can never be written would hold up its partition for ever.
-pub(crate) fn record(topic: &Arc<str>, origin: &Origin, failure: &Failure, max_record_bytes: usize) -> Record {
+pub(crate) fn record(
+    topic: &Arc<str>,
+    origin: &Origin,
+    failure: &Failure,
+    max_record_bytes: usize,
+) -> Record {
     let original = &origin.received.record;
     let position = &origin.received.position;
     let mut reason = DeadLetterReason {
@@ -26,7 +31,8 @@ pub(crate) fn record(topic: &Arc<str>, origin: &Origin, failure: &Failure, max_r
         return whole;
     }
     let value_bytes = original.value.as_ref().map_or(0, bytes::Bytes::len);
-    reason.message = format!("(value of {value_bytes} bytes left out: too large for this topic) {}", reason.message);
+    reason.message =
+        format!("(value of {value_bytes} bytes left out: too large for this topic) {}", reason.message);
     Record { value: None, ..with_reason(topic, original, &reason) }
 }
 

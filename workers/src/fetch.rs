@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use schemas::{FailureCode, Failure, Headers, Job, JobId, Limits, MessageKind, Stage, TimeSheet, Timestamp};
+use schemas::{Failure, FailureCode, Headers, Job, JobId, Limits, MessageKind, Stage, TimeSheet, Timestamp};
 use transport::Received;
 
 /// Kafka timestamps before 2001-09-09 (10¹² ms) are not clocks: the development broker stamps 1234.
@@ -58,8 +58,20 @@ impl Origin {
     }
 
     /// A failure of this job.
-    pub fn failure(&self, stage: Stage, code: FailureCode, message: impl Into<String>, retriable: bool) -> Failure {
-        Failure { stage: stage.to_string(), code, message: message.into(), attempt: self.attempt(), retriable }
+    pub fn failure(
+        &self,
+        stage: Stage,
+        code: FailureCode,
+        message: impl Into<String>,
+        retriable: bool,
+    ) -> Failure {
+        Failure {
+            stage: stage.to_string(),
+            code,
+            message: message.into(),
+            attempt: self.attempt(),
+            retriable,
+        }
     }
 }
 
@@ -116,7 +128,9 @@ impl Fetcher {
         let record = &origin.received.record;
         let invalid = |message: String| origin.failure(self.stage, FailureCode::InvalidInput, message, false);
         if let Some(kind) = origin.headers.kind.filter(|kind| *kind != MessageKind::Job) {
-            return Err(invalid(format!("headers.ce_type: expected a job, got {kind}; send results elsewhere")));
+            return Err(invalid(format!(
+                "headers.ce_type: expected a job, got {kind}; send results elsewhere"
+            )));
         }
         let Some(value) = &record.value else {
             return Err(invalid("record: it has no value (a tombstone); send the job as the value".into()));
@@ -130,7 +144,9 @@ impl Fetcher {
     fn is_ours(&self, headers: &Headers) -> bool {
         let [first, _, ..] = self.sharing.as_slice() else { return true };
         match headers.subject.as_deref() {
-            Some(subject) if self.sharing.iter().any(|sharing| sharing == subject) => subject == self.pipeline,
+            Some(subject) if self.sharing.iter().any(|sharing| sharing == subject) => {
+                subject == self.pipeline
+            }
             _ => *first == self.pipeline,
         }
     }

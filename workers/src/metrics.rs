@@ -4,8 +4,8 @@
 use std::sync::Mutex;
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 use schemas::{FailureCode, Stage};
 use stages::StageTimes;
@@ -52,29 +52,91 @@ impl Metrics {
     pub fn new() -> Self {
         let registry = Registry::new();
         let metrics = Self {
-            messages: counters(&registry, "millstream_messages_total", "records settled, by what became of them", &["pipeline", "stage", "outcome"]),
-            dead_letters: counters(&registry, "millstream_dlq_total", "dead letters written, by the failure's code", &["pipeline", "stage", "reason"]),
-            stage_duration: histograms(&registry, "millstream_stage_duration_seconds", "time that a job spent in a stage; in inference the time of its batch", &SECONDS, &["pipeline", "stage"]),
-            queue_age: histograms(&registry, "millstream_queue_age_seconds", "time a job had waited in topics when it was read", &SECONDS, &["pipeline", "stage"]),
-            e2e: histograms(&registry, "millstream_e2e_duration_seconds", "time from submission to result", &SECONDS, &["pipeline"]),
-            batch_size: histograms(&registry, "millstream_batch_size", "entries in a batch", &BATCH_SIZES, &["pipeline", "stage"]),
-            batches: counters(&registry, "millstream_batches_total", "batches, by why they left", &["pipeline", "stage", "reason"]),
+            messages: counters(
+                &registry,
+                "millstream_messages_total",
+                "records settled, by what became of them",
+                &["pipeline", "stage", "outcome"],
+            ),
+            dead_letters: counters(
+                &registry,
+                "millstream_dlq_total",
+                "dead letters written, by the failure's code",
+                &["pipeline", "stage", "reason"],
+            ),
+            stage_duration: histograms(
+                &registry,
+                "millstream_stage_duration_seconds",
+                "time that a job spent in a stage; in inference the time of its batch",
+                &SECONDS,
+                &["pipeline", "stage"],
+            ),
+            queue_age: histograms(
+                &registry,
+                "millstream_queue_age_seconds",
+                "time a job had waited in topics when it was read",
+                &SECONDS,
+                &["pipeline", "stage"],
+            ),
+            e2e: histograms(
+                &registry,
+                "millstream_e2e_duration_seconds",
+                "time from submission to result",
+                &SECONDS,
+                &["pipeline"],
+            ),
+            batch_size: histograms(
+                &registry,
+                "millstream_batch_size",
+                "entries in a batch",
+                &BATCH_SIZES,
+                &["pipeline", "stage"],
+            ),
+            batches: counters(
+                &registry,
+                "millstream_batches_total",
+                "batches, by why they left",
+                &["pipeline", "stage", "reason"],
+            ),
             inflight: gauge(&registry, "millstream_inflight", "records read and not yet settled"),
-            inflight_bytes: gauge(&registry, "millstream_inflight_bytes", "bytes of the records read and not yet settled"),
+            inflight_bytes: gauge(
+                &registry,
+                "millstream_inflight_bytes",
+                "bytes of the records read and not yet settled",
+            ),
             commits: counter(&registry, "millstream_commits_total", "offset commits acknowledged"),
-            commit_failures: counter(&registry, "millstream_commit_failures_total", "offset commits that failed for a passing reason and are tried again"),
-            rebalances: counters(&registry, "millstream_rebalances_total", "changes of the partition assignment", &["kind"]),
-            partitions: gauge(&registry, "millstream_assigned_partitions", "partitions assigned to this worker"),
+            commit_failures: counter(
+                &registry,
+                "millstream_commit_failures_total",
+                "offset commits that failed for a passing reason and are tried again",
+            ),
+            rebalances: counters(
+                &registry,
+                "millstream_rebalances_total",
+                "changes of the partition assignment",
+                &["kind"],
+            ),
+            partitions: gauge(
+                &registry,
+                "millstream_assigned_partitions",
+                "partitions assigned to this worker",
+            ),
             broker_up: gauge(&registry, "millstream_broker_up", "1 while at least one broker answers"),
             pool_available: gauge(&registry, "millstream_pool_available", "model sessions that are free"),
-            lag: gauges(&registry, "millstream_consumer_lag", "records in the topic behind the last one read", &["topic", "partition"]),
+            lag: gauges(
+                &registry,
+                "millstream_consumer_lag",
+                "records in the topic behind the last one read",
+                &["topic", "partition"],
+            ),
             lag_labels: Mutex::default(),
             registry,
         };
         for kind in ["assigned", "revoked", "lost"] {
             metrics.rebalances.with_label_values(&[kind]);
         }
-        let build = gauges(&metrics.registry, "millstream_build_info", "1; the labels say what runs", &["version"]);
+        let build =
+            gauges(&metrics.registry, "millstream_build_info", "1; the labels say what runs", &["version"]);
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         metrics
     }
@@ -89,13 +151,17 @@ impl Metrics {
         let mut outcomes = vec![outcome("result"), outcome("forwarded")];
         outcomes.extend(FailureCode::ALL.iter().map(|code| outcome(code.as_str())));
         let stage = |stage: Stage| {
-            stages.contains(&stage).then(|| self.stage_duration.with_label_values(&[pipeline, &stage.to_string()]))
+            stages
+                .contains(&stage)
+                .then(|| self.stage_duration.with_label_values(&[pipeline, &stage.to_string()]))
         };
         PipelineMetrics {
             outcomes,
             dead_letters: FailureCode::ALL
                 .iter()
-                .map(|code| (*code, self.dead_letters.with_label_values(&[pipeline, first.as_str(), code.as_str()])))
+                .map(|code| {
+                    (*code, self.dead_letters.with_label_values(&[pipeline, first.as_str(), code.as_str()]))
+                })
                 .collect(),
             preprocess: stage(Stage::Preprocess),
             inference: stage(Stage::Inference),
@@ -103,8 +169,9 @@ impl Metrics {
             queue_age: self.queue_age.with_label_values(&labels),
             e2e: self.e2e.with_label_values(&[pipeline]),
             batch_size: self.batch_size.with_label_values(&labels),
-            batches: Release::ALL
-                .map(|release| (release, self.batches.with_label_values(&[labels[0], labels[1], release.as_str()]))),
+            batches: Release::ALL.map(|release| {
+                (release, self.batches.with_label_values(&[labels[0], labels[1], release.as_str()]))
+            }),
         }
     }
 
@@ -192,7 +259,10 @@ impl PipelineMetrics {
     }
 }
 
-fn register<T: prometheus::core::Collector + Clone + 'static>(registry: &Registry, metric: prometheus::Result<T>) -> T {
+fn register<T: prometheus::core::Collector + Clone + 'static>(
+    registry: &Registry,
+    metric: prometheus::Result<T>,
+) -> T {
     let metric = metric.expect("names and labels of metrics are constants of this file and valid");
     registry.register(Box::new(metric.clone())).expect("each name of this file is registered once");
     metric
@@ -246,7 +316,8 @@ mod tests {
     fn lag_of_partitions_that_moved_away_disappears() {
         let metrics = Metrics::new();
         let partition = |index| transport::Partition { topic: "t".into(), index };
-        let mut status = Status { brokers_up: true, lag: vec![(partition(0), 7), (partition(1), 0)], ..Status::default() };
+        let mut status =
+            Status { brokers_up: true, lag: vec![(partition(0), 7), (partition(1), 0)], ..Status::default() };
         metrics.observe(&status);
         assert!(metrics.encode().unwrap().contains("millstream_consumer_lag{partition=\"0\",topic=\"t\"} 7"));
         status.lag.remove(0);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use schemas::{FailureCode, Failure, Timestamp};
+use schemas::{Failure, FailureCode, Timestamp};
 use stages::{Pipeline, Processed};
 use transport::Record;
 
@@ -53,21 +53,22 @@ impl Processor {
                     .expect("the pipeline returns one outcome per job")
                     .map_err(|error| origin.failure(error.stage, error.code, error.message, error.retriable)),
             };
-            self.settle(origin, outcome, &mut records);
+            self.settle(&origin, outcome, &mut records);
         }
         records
     }
 
-    fn settle(&self, origin: Origin, outcome: Result<Processed, Failure>, records: &mut Vec<Record>) {
+    fn settle(&self, origin: &Origin, outcome: Result<Processed, Failure>, records: &mut Vec<Record>) {
         match outcome {
             Ok(processed) => self.outbox.succeeded(origin, processed, &self.metrics, records),
-            Err(failure) => self.outbox.failed(&origin, failure, &self.metrics, records),
+            Err(failure) => self.outbox.failed(origin, failure, &self.metrics, records),
         }
     }
 
     fn expired(&self, origin: &Origin) -> Failure {
         let deadline = origin.headers.deadline.as_ref().map(ToString::to_string).unwrap_or_default();
-        let message = format!("headers.ce_deadline: {deadline} passed before the job's turn came; nothing was run");
+        let message =
+            format!("headers.ce_deadline: {deadline} passed before the job's turn came; nothing was run");
         origin.failure(self.outbox.stage, FailureCode::Expired, message, false)
     }
 }

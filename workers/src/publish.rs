@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use schemas::{Encoding, Failure, FailureCode, Headers, Job, JobResult, MessageKind, Outcome, Stage, Timestamp};
+use schemas::{
+    Encoding, Failure, FailureCode, Headers, Job, JobResult, MessageKind, Outcome, Stage, Timestamp,
+};
 use stages::{Processed, Provenance};
 use transport::{Header, Record};
 
@@ -33,14 +35,14 @@ impl Outbox {
     /// A job that came through all stages of this worker.
     pub(crate) fn succeeded(
         &self,
-        origin: Origin,
+        origin: &Origin,
         processed: Processed,
         metrics: &PipelineMetrics,
         records: &mut Vec<Record>,
     ) {
         let record = match &self.next {
-            Some(topic) => self.onward(topic, &origin, processed, metrics),
-            None => self.result(&origin, processed, metrics),
+            Some(topic) => self.onward(topic, origin, processed, metrics),
+            None => self.result(origin, processed, metrics),
         };
         match record {
             Ok(record) if record.size() <= self.max_record_bytes => {
@@ -60,9 +62,9 @@ impl Outbox {
                     self.max_record_bytes
                 );
                 let failure = origin.failure(self.stage, FailureCode::TooLarge, message, false);
-                self.failed(&origin, failure, metrics, records);
+                self.failed(origin, failure, metrics, records);
             }
-            Err(failure) => self.failed(&origin, failure, metrics, records),
+            Err(failure) => self.failed(origin, failure, metrics, records),
         }
     }
 
@@ -105,7 +107,12 @@ impl Outbox {
         Ok(self.record(topic, origin, &headers, body))
     }
 
-    fn result(&self, origin: &Origin, processed: Processed, metrics: &PipelineMetrics) -> Result<Record, Failure> {
+    fn result(
+        &self,
+        origin: &Origin,
+        processed: Processed,
+        metrics: &PipelineMetrics,
+    ) -> Result<Record, Failure> {
         let Job { inputs: outputs, parameters } = self.stamped(origin, processed, metrics);
         metrics.e2e.observe(micros(schemas::TimeSheet::read(&parameters).total_us).as_secs_f64());
         let mut headers = self.headers(origin, MessageKind::Result);
@@ -173,7 +180,12 @@ impl Outbox {
 
     fn record(&self, topic: &Arc<str>, origin: &Origin, headers: &Headers, body: Bytes) -> Record {
         let headers = headers.write().into_iter().map(|(name, value)| Header { name, value }).collect();
-        Record { topic: Arc::clone(topic), key: origin.received.record.key.clone(), value: Some(body), headers }
+        Record {
+            topic: Arc::clone(topic),
+            key: origin.received.record.key.clone(),
+            value: Some(body),
+            headers,
+        }
     }
 }
 

@@ -50,7 +50,8 @@ pub async fn load_pipeline(config: &Config, name: &str, stages: &[Stage]) -> Res
         let declared = config.pipelines.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
         return Err(StartError::UnknownPipeline { name: name.to_owned(), declared });
     };
-    let (name, pipeline, model) = (name.to_owned(), declared.stages(), config.models[&declared.model].clone());
+    let (name, pipeline, model) =
+        (name.to_owned(), declared.stages(), config.models[&declared.model].clone());
     let runtime = config.runtime.clone();
     let load = move || {
         let spec = PipelineSpec { name: &name, pipeline: &pipeline, model: &model, runtime: &runtime };
@@ -95,7 +96,8 @@ pub async fn join<T: Transport>(
         ..ConsumerOptions::default()
     };
     let publisher = transport.publisher().await?;
-    let consumer = transport.consumer(&config.group(name, first), std::slice::from_ref(&topic), options).await?;
+    let consumer =
+        transport.consumer(&config.group(name, first), std::slice::from_ref(&topic), options).await?;
     tracing::info!(pipeline = name, first = %first, last = %last, topic, "worker joins its group");
     let outbox = Outbox {
         pipeline: name.to_owned(),
@@ -123,7 +125,9 @@ fn neighbours(stages: &[Stage]) -> Result<(Stage, Stage), StartError> {
     let mut sorted = stages.to_vec();
     sorted.sort_unstable();
     sorted.dedup();
-    let (Some(&first), Some(&last)) = (sorted.first(), sorted.last()) else { return Err(StartError::NoStage) };
+    let (Some(&first), Some(&last)) = (sorted.first(), sorted.last()) else {
+        return Err(StartError::NoStage);
+    };
     if sorted != Stage::ALL.into_iter().filter(|stage| (first..=last).contains(stage)).collect::<Vec<_>>() {
         let named = sorted.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
         return Err(StartError::NotNeighbours(named));

@@ -15,8 +15,8 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use transport::{
-    Consumer, Event, Partition, Progress, PublishError, Publisher, Received, Record, Revocation, Status, Transport,
-    TransportError,
+    Consumer, Event, Partition, Progress, PublishError, Publisher, Received, Record, Revocation, Status,
+    Transport, TransportError,
 };
 
 use crate::batch::{Batch, BatchLimits, Batcher};
@@ -30,10 +30,14 @@ use crate::process::Processor;
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
     /// The consumer or the group cannot go on.
-    #[error("the worker cannot read its topic any more; check the broker and the group's configuration, then start it again")]
+    #[error(
+        "the worker cannot read its topic any more; check the broker and the group's configuration, then start it again"
+    )]
     Transport(#[from] TransportError),
     /// Outcomes cannot be written.
-    #[error("outcomes could not be published, so nothing was committed; check the broker and its topics, then start the worker again")]
+    #[error(
+        "outcomes could not be published, so nothing was committed; check the broker and its topics, then start the worker again"
+    )]
     Publish(#[from] PublishError),
     /// A batch panicked outside the places where that is contained.
     #[error("a batch panicked: this is a bug in millstream; nothing of the batch was committed")]
@@ -180,7 +184,9 @@ impl<T: Transport> Worker<T> {
             }
             Event::Revoked(revocation) => self.revoke(revocation).await?,
             Event::Error(error) if error.is_fatal() => return Err(error.into()),
-            Event::Error(error) => tracing::warn!(error = %Chain(&error), "the consumer reported an error and goes on"),
+            Event::Error(error) => {
+                tracing::warn!(error = %Chain(&error), "the consumer reported an error and goes on")
+            }
         }
         Ok(())
     }
@@ -214,7 +220,8 @@ impl<T: Transport> Worker<T> {
 
     /// The broker has every outcome of the oldest published batch: its offsets may be committed.
     fn settle(&mut self, (): ()) {
-        let Publishing { settles, .. } = self.publishing.pop_front().expect("the oldest publication was just awaited");
+        let Publishing { settles, .. } =
+            self.publishing.pop_front().expect("the oldest publication was just awaited");
         self.committer.advance(settles.progress, Instant::now());
     }
 
@@ -342,7 +349,11 @@ impl<T: Transport> Worker<T> {
     }
 
     fn inflight(&self) -> (usize, usize) {
-        let batches = self.running.iter().map(|batch| &batch.settles).chain(self.publishing.iter().map(|batch| &batch.settles));
+        let batches = self
+            .running
+            .iter()
+            .map(|batch| &batch.settles)
+            .chain(self.publishing.iter().map(|batch| &batch.settles));
         batches.fold((self.batcher.len(), self.batcher.bytes()), |(records, bytes), settles| {
             (records + settles.entries, bytes + settles.bytes)
         })

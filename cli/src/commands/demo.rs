@@ -31,7 +31,9 @@ pub(crate) async fn run(args: DemoArgs, global: &Global) -> Outcome {
     let folder = args.images.unwrap_or_else(|| folder_of(&file.path).join("models/digits/images"));
     let images = images::read(&folder).exit_with(Exit::Config)?;
     let stop = signals::stop_token();
-    output::note("Starting an embedded broker and one worker for each stage (preprocess, inference, postprocess) …");
+    output::note(
+        "Starting an embedded broker and one worker for each stage (preprocess, inference, postprocess) …",
+    );
     let mut local = Local::start(file.config, std::slice::from_ref(&args.pipeline)).await?;
     let client = Client::new(
         Kafka::new(local.config.kafka_for_records()).exit_with(Exit::Config)?,
@@ -60,8 +62,12 @@ pub(crate) async fn run(args: DemoArgs, global: &Global) -> Outcome {
 }
 
 /// Submits every job, a bounded number at a time, and gathers the outcomes.
-async fn submit_and_follow(client: &Client<Kafka>, jobs: Vec<(Submission, Image)>) -> Result<Report, Failure> {
-    let mut results = client.results(ReadFrom::Beginning, ResultFilter::all()).await.exit_with(Exit::Unavailable)?;
+async fn submit_and_follow(
+    client: &Client<Kafka>,
+    jobs: Vec<(Submission, Image)>,
+) -> Result<Report, Failure> {
+    let mut results =
+        client.results(ReadFrom::Beginning, ResultFilter::all()).await.exit_with(Exit::Unavailable)?;
     let progress = progress_bar(jobs.len());
     let started = Instant::now();
     let mut waiting: HashMap<JobId, Image> = HashMap::with_capacity(jobs.len());

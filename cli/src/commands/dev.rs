@@ -8,13 +8,16 @@ use crate::{output, signals};
 pub(crate) async fn run(file: ConfigFile) -> Outcome {
     let pipelines: Vec<String> = file.config.pipelines.keys().cloned().collect();
     if pipelines.is_empty() {
-        let message = format!("{} declares no pipeline under [pipelines]; there is nothing to run", file.path.display());
+        let message = format!(
+            "{} declares no pipeline under [pipelines]; there is nothing to run",
+            file.path.display()
+        );
         return Err(Failure::new(Exit::Config, anyhow::anyhow!(message)));
     }
     let stop = signals::stop_token();
     let mut local = Local::start(file.config, &pipelines).await?;
     let brokers = local.broker.brokers();
-    output::line(&brokers)?;
+    output::line(brokers)?;
     let pipeline = &pipelines[0];
     output::note(&format!(
         "The development broker listens on {brokers} (the line on stdout). Pipelines: {all}.\n\

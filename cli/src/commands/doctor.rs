@@ -55,7 +55,8 @@ pub(crate) async fn run(global: &Global) -> Outcome {
         Format::Json => output::pretty_json(&findings)?,
         Format::Table => {
             let mark = |finding: &Finding| if finding.well { "ok" } else { "WRONG" }.to_owned();
-            let rows: Vec<_> = findings.iter().map(|f| vec![mark(f), f.subject.clone(), f.says.clone()]).collect();
+            let rows: Vec<_> =
+                findings.iter().map(|f| vec![mark(f), f.subject.clone(), f.says.clone()]).collect();
             output::line(&output::table(&["", "WHAT", "FINDING"], &rows, usize::MAX))?;
         }
     }
@@ -111,8 +112,14 @@ async fn kafka(file: &ConfigFile) -> Vec<Finding> {
     let mut findings = vec![brokers(&cluster)];
     match TopicAdmin::new(kafka) {
         Ok(admin) => match admin.plan(&specs).await {
-            Ok(plans) => findings.extend(plans.iter().map(|plan| topic(&plan.spec.name, &plan.action, &cluster))),
-            Err(error) => findings.push(Finding::wrong("topics", Exit::Failed, format!("{:#}", anyhow::Error::new(error)))),
+            Ok(plans) => {
+                findings.extend(plans.iter().map(|plan| topic(&plan.spec.name, &plan.action, &cluster)))
+            }
+            Err(error) => findings.push(Finding::wrong(
+                "topics",
+                Exit::Failed,
+                format!("{:#}", anyhow::Error::new(error)),
+            )),
         },
         Err(error) => findings.push(Finding::wrong("topics", Exit::Config, error.to_string())),
     }
@@ -159,7 +166,9 @@ fn partitions(subject: String, name: &str, cluster: &ClusterReport) -> Finding {
                 (leaderless, _) => Finding::wrong(
                     subject,
                     Exit::Failed,
-                    format!("{leaderless} partition(s) have no leader and cannot be used; start the brokers that hold them"),
+                    format!(
+                        "{leaderless} partition(s) have no leader and cannot be used; start the brokers that hold them"
+                    ),
                 ),
             }
         }

@@ -20,7 +20,11 @@ pub(crate) async fn run(command: TopicsCommand, format: Format, file: ConfigFile
     let mut plans = admin.plan(&file.config.topic_specs()).await.exit_with(Exit::Unavailable)?;
     let mut created = Vec::new();
     if matches!(command, TopicsCommand::Apply) {
-        created = plans.iter().filter(|plan| plan.action == TopicAction::Create).map(|plan| plan.spec.name.clone()).collect();
+        created = plans
+            .iter()
+            .filter(|plan| plan.action == TopicAction::Create)
+            .map(|plan| plan.spec.name.clone())
+            .collect();
         admin.apply(&plans).await.exit_with(Exit::Unavailable)?;
         plans = admin.plan(&file.config.topic_specs()).await.exit_with(Exit::Unavailable)?;
     }
@@ -28,8 +32,10 @@ pub(crate) async fn run(command: TopicsCommand, format: Format, file: ConfigFile
     match format {
         Format::Json => output::pretty_json(&rows)?,
         Format::Table => {
-            let cells: Vec<_> =
-                rows.iter().map(|row| vec![row.topic.clone(), row.state.into(), row.details.join("; ")]).collect();
+            let cells: Vec<_> = rows
+                .iter()
+                .map(|row| vec![row.topic.clone(), row.state.into(), row.details.join("; ")])
+                .collect();
             output::line(&output::table(&["TOPIC", "STATE", "DETAILS"], &cells, usize::MAX))?;
         }
     }
@@ -49,7 +55,9 @@ fn row(plan: &TopicPlan, created: bool) -> Row {
         }
         TopicAction::Keep if created => ("created", vec![format!("{} partitions", spec.partitions)]),
         TopicAction::Keep => ("as wanted", vec![format!("{} partitions", spec.partitions)]),
-        TopicAction::Change(differences) => ("differs", differences.iter().map(ToString::to_string).collect()),
+        TopicAction::Change(differences) => {
+            ("differs", differences.iter().map(ToString::to_string).collect())
+        }
     };
     Row { topic: spec.name.clone(), state, details }
 }

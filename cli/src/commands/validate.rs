@@ -26,7 +26,9 @@ pub(crate) async fn run(global: &Global) -> Outcome {
                         let fault = ConfigFault::new(format!("pipelines.{name}.postprocess"), error.message);
                         faults.push(file.locate(fault).to_string());
                     }
-                    Err(error) => notes.push(format!("pipeline {name}: the model did not run on zeros, which it need not: {error}")),
+                    Err(error) => notes.push(format!(
+                        "pipeline {name}: the model did not run on zeros, which it need not: {error}"
+                    )),
                 },
             }
         }
@@ -40,7 +42,10 @@ pub(crate) async fn run(global: &Global) -> Outcome {
         Format::Table if faults.is_empty() => {
             let pipelines = file.config.pipelines.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
             let pipelines = if pipelines.is_empty() { "none" } else { &pipelines };
-            output::line(&format!("{}: valid; pipelines loaded and run once: {pipelines}", file.path.display()))?;
+            output::line(&format!(
+                "{}: valid; pipelines loaded and run once: {pipelines}",
+                file.path.display()
+            ))?;
         }
         Format::Table => faults.iter().try_for_each(|fault| output::line(fault))?,
     }
@@ -52,7 +57,9 @@ fn place(file: &ConfigFile, pipeline: &str, error: &StartError) -> String {
     let StartError::Load(error) = error else { return error.to_string() };
     let model = |model: &str, key: &str| format!("models.{model}.{key}");
     let (path, message) = match error {
-        LoadError::PipelineConfig { error, .. } => (format!("pipelines.{pipeline}.{}", error.path), error.message.clone()),
+        LoadError::PipelineConfig { error, .. } => {
+            (format!("pipelines.{pipeline}.{}", error.path), error.message.clone())
+        }
         LoadError::ModelConfig { model: name, error } => (model(name, &error.path), error.message.clone()),
         LoadError::Read { model: name, path, .. } => {
             let labels = file.config.models.get(name).and_then(|model| model.labels.as_ref()) == Some(path);

@@ -22,13 +22,18 @@ pub(crate) async fn run(args: WorkerArgs, file: ConfigFile) -> Outcome {
     let admin_stop = CancellationToken::new();
     let _stop_admin = admin_stop.clone().drop_guard();
     let address = args.http.unwrap_or(config.worker.http);
-    let bound = admin::serve(address, Arc::clone(&health), Arc::clone(&metrics), admin_stop).await.map_err(|error| {
-        let advice = format!("cannot serve health and metrics on {address}; choose another with --http or worker.http");
-        Failure::new(Exit::Config, anyhow::Error::new(error).context(advice))
-    })?;
+    let bound = admin::serve(address, Arc::clone(&health), Arc::clone(&metrics), admin_stop).await.map_err(
+        |error| {
+            let advice = format!(
+                "cannot serve health and metrics on {address}; choose another with --http or worker.http"
+            );
+            Failure::new(Exit::Config, anyhow::Error::new(error).context(advice))
+        },
+    )?;
     tracing::info!(address = %bound, "serving /healthz, /readyz and /metrics");
 
-    let pipeline = start::load_pipeline(config, &args.pipeline, &args.stages).await.exit_with(Exit::Config)?;
+    let pipeline =
+        start::load_pipeline(config, &args.pipeline, &args.stages).await.exit_with(Exit::Config)?;
     let transport = Kafka::new(config.kafka_for_records()).exit_with(Exit::Config)?;
     let worker = start::join(&transport, config, &args.pipeline, &args.stages, pipeline, health, metrics)
         .await

@@ -21,7 +21,9 @@ fn check_unreadable(text: &str, place: &str, mentions: &str) {
 fn check_fault(text: &str, place: &str, mentions: &str) {
     let faults = parse(text).unwrap().check();
     let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
-    let found = lines.iter().any(|l| l.starts_with(&format!("etc/millstream.toml:{place}: ")) && l.contains(mentions));
+    let found = lines
+        .iter()
+        .any(|l| l.starts_with(&format!("etc/millstream.toml:{place}: ")) && l.contains(mentions));
     assert!(found, "{lines:?}");
 }
 
@@ -37,7 +39,11 @@ fn what_cannot_be_read_is_placed() {
     check_unreadable("[models\n", "1:8", "");
     check_unreadable("[worker]\nmax_inflight_records = 'many'\n", "2:1", "invalid type");
     check_unreadable("[worker]\nmax_inflight = 1\n", "2:1", "unknown field `max_inflight`");
-    check_unreadable(&format!("{GOOD}preprocess = [\n  {{ op = 'resize', width = 8, height = 'x' }},\n]\n"), "7:3", "");
+    check_unreadable(
+        &format!("{GOOD}preprocess = [\n  {{ op = 'resize', width = 8, height = 'x' }},\n]\n"),
+        "7:3",
+        "",
+    );
 }
 
 #[test]

@@ -25,6 +25,7 @@ use tests::{Journal, Setting, Verdict};
 const RUN: Duration = Duration::from_secs(180);
 
 /// One line about what a test measured.
+#[expect(clippy::print_stdout, reason = "figures are what a person reads in a test's output")]
 fn figures(test: &str, text: &str) {
     println!("{test}: {text}");
 }

@@ -27,7 +27,11 @@ fn the_defaults_and_the_shipped_file_hold() {
 #[test]
 fn each_fault_names_its_key_and_what_would_be_right() {
     check("[pipelines.p]\nmodel = 'nope'", "pipelines.p.model", "no model `nope`");
-    check(&format!("{DIGITS}[pipelines.digits.batch]\nmax_size = 0"), "pipelines.digits.batch.max_size", "at least 1");
+    check(
+        &format!("{DIGITS}[pipelines.digits.batch]\nmax_size = 0"),
+        "pipelines.digits.batch.max_size",
+        "at least 1",
+    );
     check("[topics]\npartitions = 0", "topics.partitions", "at least 1");
     check("[topics]\nmin_insync_replicas = 2", "topics.min_insync_replicas", "replication");
     check("[topics]\nprefix = 'a b'", "topics.prefix", "letters");

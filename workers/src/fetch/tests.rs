@@ -14,7 +14,8 @@ fn fetcher(pipeline: &str, sharing: &[&str]) -> Fetcher {
 }
 
 fn received(headers: &[(&'static str, &[u8])], value: Option<Bytes>) -> Received {
-    let headers = headers.iter().map(|(name, value)| Header::new(*name, Bytes::copy_from_slice(value))).collect();
+    let headers =
+        headers.iter().map(|(name, value)| Header::new(*name, Bytes::copy_from_slice(value))).collect();
     Received {
         record: Record { topic: "jobs".into(), key: None, value, headers },
         position: Position { partition: Partition::new("jobs", 3), offset: Offset::new(41) },
@@ -59,7 +60,8 @@ fn an_implausible_kafka_timestamp_is_not_believed() {
 #[test]
 fn waiting_counts_from_where_the_last_stage_left_off() {
     let mut job = Job::new([Tensor::from_elements("x", [1u64], &[1f32]).unwrap()]);
-    let sheet = TimeSheet { queue_us: 10_000, inference_us: 90_000, total_us: 100_000, ..TimeSheet::default() };
+    let sheet =
+        TimeSheet { queue_us: 10_000, inference_us: 90_000, total_us: 100_000, ..TimeSheet::default() };
     sheet.write(&mut job.parameters);
     let headers: &[(&str, &[u8])] =
         &[("content-type", b"application/vnd.msgpack"), ("ce_time", b"2027-01-15T08:00:00Z")];
@@ -71,7 +73,12 @@ fn waiting_counts_from_where_the_last_stage_left_off() {
 #[test]
 fn what_is_no_job_is_a_failure_that_says_why() {
     check_failure(&[], None, FailureCode::InvalidInput, "no value");
-    check_failure(&[("ce_type", b"dev.millstream.result.v1")], Some("x".into()), FailureCode::InvalidInput, "ce_type");
+    check_failure(
+        &[("ce_type", b"dev.millstream.result.v1")],
+        Some("x".into()),
+        FailureCode::InvalidInput,
+        "ce_type",
+    );
     check_failure(&[("ce_time", b"yesterday")], Some("x".into()), FailureCode::InvalidInput, "ce_time");
     check_failure(
         &[("content-type", b"application/vnd.msgpack")],
@@ -93,7 +100,8 @@ fn an_unreadable_id_is_replaced_by_the_position() {
 #[test]
 fn on_a_shared_topic_exactly_one_pipeline_answers() {
     let answers = |subject: Option<&'static str>| {
-        let headers: Vec<(&'static str, &[u8])> = subject.iter().map(|s| ("ce_subject", s.as_bytes())).collect();
+        let headers: Vec<(&'static str, &[u8])> =
+            subject.iter().map(|s| ("ce_subject", s.as_bytes())).collect();
         let ours = |pipeline: &str| {
             let fetcher = fetcher(pipeline, &["a", "b"]);
             let record = received(&headers, Some("x".into()));

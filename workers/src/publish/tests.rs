@@ -70,7 +70,7 @@ fn processed(job: Job) -> Processed {
 fn succeed(outbox: &Outbox) -> Vec<Record> {
     let (origin, job) = origin(None);
     let mut records = Vec::new();
-    outbox.succeeded(origin, processed(job), &Metrics::new().pipeline("digits", &Stage::ALL), &mut records);
+    outbox.succeeded(&origin, processed(job), &Metrics::new().pipeline("digits", &Stage::ALL), &mut records);
     records
 }
 
@@ -102,8 +102,12 @@ fn a_result_keeps_identity_and_names_what_computed_it() {
     assert_ne!(traceparent, TRACE, "as a new span");
 
     let body = records[0].value.as_ref().unwrap();
-    let outcome =
-        schemas::decode_outcome(MessageKind::Result, headers.content_type.as_deref(), body, &Limits::default());
+    let outcome = schemas::decode_outcome(
+        MessageKind::Result,
+        headers.content_type.as_deref(),
+        body,
+        &Limits::default(),
+    );
     let Outcome::Result(result) = outcome.unwrap() else { panic!("a result") };
     assert_eq!(result.outputs[0].elements::<f32>().unwrap(), [1.0, 2.0]);
     assert_eq!(result.parameters["user"], "kept".into());
@@ -139,7 +143,10 @@ fn a_failure_is_terminal_and_the_dead_letter_is_the_record_as_it_came() {
     assert_eq!(outcome.unwrap(), Outcome::Failure(failure));
 
     let original = &origin.received.record;
-    assert_eq!((&*dead_letter.topic, &dead_letter.key, &dead_letter.value), ("dead", &original.key, &original.value));
+    assert_eq!(
+        (&*dead_letter.topic, &dead_letter.key, &dead_letter.value),
+        ("dead", &original.key, &original.value)
+    );
     assert_eq!(dead_letter.headers[..original.headers.len()], original.headers[..]);
     let pairs = dead_letter.headers.iter().map(|h| (&*h.name, h.value.as_deref()));
     let reason = DeadLetterReason::read(pairs).unwrap().unwrap();

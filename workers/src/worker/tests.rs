@@ -103,7 +103,8 @@ impl Bench {
     async fn start(&self) -> Started {
         let stages = [Stage::Inference, Stage::Postprocess];
         let (health, metrics) = (Arc::clone(&self.health), Arc::clone(&self.metrics));
-        let joined = start::join(&self.memory, &self.config, "p", &stages, self.pipeline(), health, metrics).await;
+        let joined =
+            start::join(&self.memory, &self.config, "p", &stages, self.pipeline(), health, metrics).await;
         let stop = CancellationToken::new();
         Started { ended: tokio::spawn(joined.unwrap().run(stop.clone())), stop }
     }
@@ -205,14 +206,16 @@ async fn a_batch_that_finishes_first_still_leaves_second() {
 async fn bad_jobs_are_answered_and_their_neighbours_succeed() {
     let bench = Bench::new("batch = { max_size = 100, max_delay_ms = 50 }");
     bench.submit("k", numbers(0..3)).await;
-    let broken = Record::new(JOBS, "\u{c1}").with_key("k").with_header("content-type", "application/vnd.msgpack");
+    let broken =
+        Record::new(JOBS, "\u{c1}").with_key("k").with_header("content-type", "application/vnd.msgpack");
     bench.publish(vec![broken.clone()]).await;
     bench.submit("k", [f32::NAN]).await;
     bench.submit("k", numbers(3..6)).await;
     let worker = bench.start().await;
     bench.until_results(8).await;
     worker.stop().await.unwrap();
-    let failed: Vec<_> = bench.terminals().into_iter().filter(|(_, kind)| *kind == MessageKind::Failure).collect();
+    let failed: Vec<_> =
+        bench.terminals().into_iter().filter(|(_, kind)| *kind == MessageKind::Failure).collect();
     assert_eq!(failed.len(), 2, "{failed:?}");
     let position = &bench.memory.records(JOBS)[3].position;
     assert_eq!(failed[0].0, position.to_string());
@@ -270,7 +273,8 @@ async fn a_revocation_waits_for_what_runs_and_forgets_the_rest() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn work_that_outlives_the_drain_limit_settles_nothing() {
-    let bench = Bench::new("batch = { max_size = 1 }\n[worker]\ndrain_timeout_ms = 100\ncommit_interval_ms = 10");
+    let bench =
+        Bench::new("batch = { max_size = 1 }\n[worker]\ndrain_timeout_ms = 100\ncommit_interval_ms = 10");
     bench.gate.close_for(3.0);
     bench.submit("k", numbers(0..5)).await;
     let worker = bench.start().await;

@@ -83,7 +83,8 @@ mod tests {
 
     #[test]
     fn goes_round_the_images_and_adds_the_broken_ones() {
-        let image = |name: &str| Image { name: name.into(), label: Some("7".into()), body: vec![0; 64].into() };
+        let image =
+            |name: &str| Image { name: name.into(), label: Some("7".into()), body: vec![0; 64].into() };
         let jobs = jobs(&[image("a"), image("b")], 5);
         assert_eq!(jobs.len(), 8);
         assert_eq!(jobs.iter().filter(|(_, image)| image.label.is_none()).count(), 3);

@@ -98,7 +98,9 @@ fn times(sheets: &[TimeSheet]) -> Vec<(&'static str, f64, f64)> {
 
 fn serialize_times<S: serde::Serializer>(sheets: &[TimeSheet], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(
-        times(sheets).into_iter().map(|(name, p50, p99)| (name, serde_json::json!({"p50_ms": p50, "p99_ms": p99}))),
+        times(sheets)
+            .into_iter()
+            .map(|(name, p50, p99)| (name, serde_json::json!({"p50_ms": p50, "p99_ms": p99}))),
     )
 }
 
@@ -112,11 +114,13 @@ impl fmt::Display for Report {
         writeln!(f, "failures     {}  (the broken inputs below)", self.failures.len())?;
         writeln!(f, "throughput   {throughput:.0} jobs/s  ({:.2} s)", self.seconds)?;
         writeln!(f)?;
-        let cells = |(name, p50, p99): (&str, f64, f64)| vec![name.into(), format!("{p50:.2}"), format!("{p99:.2}")];
+        let cells =
+            |(name, p50, p99): (&str, f64, f64)| vec![name.into(), format!("{p50:.2}"), format!("{p99:.2}")];
         let rows: Vec<_> = times(&self.sheets).into_iter().map(cells).collect();
         writeln!(f, "{}", output::table(&["TIME OF A JOB", "P50 MS", "P99 MS"], &rows, 1))?;
         writeln!(f)?;
-        let cells = |broken: &BrokenInput| vec![broken.input.clone(), broken.code.clone(), broken.message.clone()];
+        let cells =
+            |broken: &BrokenInput| vec![broken.input.clone(), broken.code.clone(), broken.message.clone()];
         let rows: Vec<_> = self.failures.iter().map(cells).collect();
         write!(f, "{}", output::table(&["BROKEN INPUT", "CODE", "MESSAGE"], &rows, usize::MAX))?;
         for surprise in &self.surprises {
