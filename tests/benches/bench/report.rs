@@ -94,18 +94,20 @@ impl Report {
 
     fn backlog_rows(&self) -> Vec<Row> {
         let Ceilings { model, pass_through } = &self.ceilings;
-        let share = |ceiling: &Round, rate: f64| format!("{:.0} %", 100.0 * rate / ceiling.jobs_per_second);
+        let share = |ceiling: &Round, backlog: &Backlogs| {
+            format!("{:.0} %", 100.0 * ceiling.cpu_seconds_per_1000 / backlog.cpu_seconds_per_1000())
+        };
         let range = |backlog: &Backlogs| {
             let rates = || backlog.rounds.iter().map(|round| round.jobs_per_second);
             let (least, most) = (rates().fold(f64::MAX, f64::min), rates().fold(0.0, f64::max));
             format!("{least:.0}–{most:.0}")
         };
         vec![
-            self.row("jobs/s", |m| format!("{:.0}", m.backlog.jobs_per_second())),
+            self.row("jobs/s on one core", |m| format!("{:.0}", m.backlog.jobs_per_second())),
             self.row("the same, slowest and fastest backlog", |m| range(&m.backlog)),
-            self.row("share of Kafka alone", |m| share(pass_through, m.backlog.jobs_per_second())),
-            self.row("share of ONNX Runtime alone", |m| share(model, m.backlog.jobs_per_second())),
             self.row("CPU-seconds per 1,000 jobs", |m| format!("{:.4}", m.backlog.cpu_seconds_per_1000())),
+            self.row("of these, what Kafka alone takes", |m| share(pass_through, &m.backlog)),
+            self.row("of these, what ONNX Runtime alone takes", |m| share(model, &m.backlog)),
         ]
     }
 

@@ -21,6 +21,28 @@ fn commands() -> Result<Vec<String>> {
     Ok(blocks.flat_map(str::lines).map(ToOwned::to_owned).collect())
 }
 
+/// The files and folders that a document names, in backticks or as links; names of topics and headers have no slash.
+fn paths(document: &str) -> Result<Vec<String>> {
+    let text = std::fs::read_to_string(repository().join(document))?;
+    let in_backticks = text.split('`').skip(1).step_by(2);
+    let linked = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let is_path = |word: &str| word.contains('/') && !word.contains(char::is_whitespace) && !word.contains(':');
+    let made = |word: &str| word.starts_with('/') || word.starts_with("target/") || word.starts_with("image/");
+    let words = in_backticks.chain(linked).filter(|word| is_path(word) && !made(word) && *word != "text/plain");
+    Ok(words.map(ToOwned::to_owned).collect())
+}
+
+#[test]
+fn every_path_that_the_documents_name_exists() -> Result<()> {
+    for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"] {
+        let paths = paths(document)?;
+        assert!(!paths.is_empty(), "{document} names no file at all?");
+        let missing: Vec<_> = paths.iter().filter(|path| !repository().join(path).exists()).collect();
+        assert!(missing.is_empty(), "{document} names what is not there: {missing:?}");
+    }
+    Ok(())
+}
+
 /// A line as a shell runs it at the top of the repository, with the binary under test.
 fn shell(line: &str, brokers: &str) -> Command {
     let binary = tests::binary::path().display().to_string();

@@ -26,13 +26,14 @@ impl LogLines {
     }
 
     /// Passes a line on. librdkafka calls it an error when one attempt to connect fails, which it then repeats by
-    /// itself, twice a second while a broker is away. What the program cannot get over reaches it as an error value as
+    /// itself, several times a second while a broker is away. What the program cannot get over reaches it as an error value as
     /// well, so lines are at most warnings.
     pub(crate) fn forward(&self, level: Level, facility: &str, line: &str) {
         let client = self.client();
         match level {
             Level::Emerg | Level::Alert | Level::Critical | Level::Error | Level::Warning => {
-                if matches!(facility, "FAIL" | "ERROR") && self.warned_lately() {
+                let repeats = matches!(facility, "FAIL" | "ERROR" | "METADATAUPDATE");
+                if repeats && self.warned_lately() {
                     tracing::debug!(target: "librdkafka", client, facility, "{line}");
                 } else {
                     tracing::warn!(target: "librdkafka", client, facility, "{line}");

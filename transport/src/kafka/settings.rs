@@ -81,6 +81,8 @@ impl Settings {
         // The partition that producers in other languages choose for the same key.
         settings.set("partitioner", "murmur2_random");
         settings.set("linger.ms", "2");
+        // Below what a topic takes: a broker refuses a batch as a whole, and small records must not fail with a large
+        // one. A record larger than this is a batch of its own.
         settings.set("batch.size", "524288");
         settings.set("compression.type", "lz4");
         settings.set("message.max.bytes", "4194304");
