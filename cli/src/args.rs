@@ -10,7 +10,8 @@ use crate::commands::results::ResultsArgs;
 use crate::commands::submit::SubmitArgs;
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done · 1 failed · 2 wrong usage · 3 some items failed · 69 Kafka cannot be reached · 78 wrong configuration.
+Exit codes: 0 done · 1 failed · 2 wrong usage · 3 some items failed · 69 Kafka cannot be reached · 78 wrong configuration ·
+130 ended by Ctrl-C.
 Results are written to stdout, logs to stderr.";
 
 /// Message-queue driven inference: jobs come in on Kafka topics, workers preprocess them, run ONNX models and

@@ -1,11 +1,10 @@
 //! Reads `millstream.toml`, puts `MILLSTREAM__…` variables over it, and says of every fault in which line it is.
 
+mod environment;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
-use figment::Figment;
-use figment::providers::{Env, Serialized};
 use workers::Config;
 use workers::config::ConfigFault;
 
@@ -13,8 +12,6 @@ use crate::exit::{Exit, Failure};
 
 /// The file that is read when `--config` is not given.
 pub(crate) const DEFAULT_FILE: &str = "millstream.toml";
-/// `MILLSTREAM__KAFKA__BROKERS` sets `kafka.brokers`.
-const ENVIRONMENT_PREFIX: &str = "MILLSTREAM__";
 
 /// A configuration together with the text that it came from.
 #[derive(Debug)]
@@ -73,11 +70,7 @@ impl ConfigFile {
     fn parse(path: &Path, text: String) -> anyhow::Result<Self> {
         let declared: toml::Table =
             text.parse().map_err(|error: toml::de::Error| syntax_error(path, &text, &error))?;
-        let merged: toml::Table = Figment::from(Serialized::defaults(&declared))
-            .merge(Env::prefixed(ENVIRONMENT_PREFIX).split("__"))
-            .extract()
-            .with_context(|| format!("cannot apply the {ENVIRONMENT_PREFIX}… variables"))?;
-        let mut config: Config = match serde_path_to_error::deserialize(toml::Value::Table(merged)) {
+        let mut config: Config = match environment::deserialize(&declared, environment::overrides()) {
             Ok(config) => config,
             Err(error) => {
                 let path_in_file = error.path().to_string();
@@ -110,7 +103,7 @@ fn syntax_error(path: &Path, text: &str, error: &toml::de::Error) -> anyhow::Err
 }
 
 fn locate(path: &Path, text: &str, fault: ConfigFault) -> Located {
-    let variable = format!("{ENVIRONMENT_PREFIX}{}", fault.path.to_uppercase().replace('.', "__"));
+    let variable = environment::variable(&fault.path);
     let place = if std::env::var_os(&variable).is_some() {
         format!("environment variable {variable}")
     } else {

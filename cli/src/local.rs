@@ -27,7 +27,7 @@ impl Local {
     pub(crate) async fn start(mut config: Config, pipelines: &[String]) -> Result<Self, Failure> {
         let broker = DevBroker::start(&config.topic_specs()).exit_with(Exit::Unavailable)?;
         config.kafka = broker.config();
-        let transport = Kafka::new(config.kafka_for_records()).exit_with(Exit::Config)?;
+        let transport = Kafka::new(config.kafka_for_worker()).exit_with(Exit::Config)?;
         let (stop, mut workers) = (CancellationToken::new(), JoinSet::new());
         for name in pipelines {
             for stage in Stage::ALL {

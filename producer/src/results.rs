@@ -40,7 +40,7 @@ impl<T: Transport> Client<T> {
         let options = self.options();
         let reader = self.transport().reader(&options.topics.results, from).await?;
         let outcomes =
-            OutcomeReader { pipeline: options.pipeline.clone(), filter, limits: options.limits.clone() };
+            OutcomeReader { pipeline: options.pipeline.clone(), filter, limits: options.limits.of_hops() };
         Ok(Results { reader, outcomes, is_broken: false })
     }
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::MAX_RANK;
+use crate::{MAX_RANK, TimeSheet};
 
 /// What a record may not exceed; one that does is refused as `too_large` before anything is allocated for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -20,6 +20,22 @@ pub struct Limits {
     pub max_elements: u64,
     /// Entries of one job's or result's parameters.
     pub max_parameters: usize,
+}
+
+/// Bytes that a stage may add to a record: its headers, and the time sheet.
+const BYTES_ADDED_BY_A_STAGE: usize = 64 * 1024;
+
+impl Limits {
+    /// The limits for what a stage has written rather than a producer: room for what it adds, so that a job which was
+    /// accepted once is not refused on its way.
+    #[must_use]
+    pub fn of_hops(&self) -> Self {
+        Self {
+            max_record_bytes: self.max_record_bytes.saturating_add(BYTES_ADDED_BY_A_STAGE),
+            max_parameters: self.max_parameters.saturating_add(TimeSheet::ENTRIES),
+            ..self.clone()
+        }
+    }
 }
 
 impl Default for Limits {

@@ -27,6 +27,9 @@ pub struct TimeSheet {
 }
 
 impl TimeSheet {
+    /// How many parameters a sheet takes.
+    pub const ENTRIES: usize = Self::NAMES.len();
+
     const NAMES: [&'static str; 7] = [
         "queue_us",
         "preprocess_us",

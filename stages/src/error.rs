@@ -120,11 +120,6 @@ impl Fault {
         Self::permanent(FailureCode::Internal, message)
     }
 
-    /// The runtime is shutting down under the job; the next worker can run it.
-    pub(crate) fn cancelled(message: impl Into<String>) -> Self {
-        Self { code: FailureCode::Cancelled, message: message.into(), retriable: true }
-    }
-
     /// Names the step that the fault occurred in, as the configuration names it.
     pub(crate) fn in_step(self, step: &str) -> Self {
         Self { message: format!("{step}: {}", self.message), ..self }

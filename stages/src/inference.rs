@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool::unmanaged::{Object, Pool};
-use schemas::{Job, Stage, Tensor};
+use schemas::{Job, Tensor};
 use tokio::sync::Mutex;
 
+use crate::blocking::blocking;
 use crate::config::{ModelConfig, RuntimeConfig};
-use crate::error::{Fault, JobError, LoadError};
+use crate::error::{JobError, LoadError};
 use crate::model::{Model, ModelError, OnnxModel};
 use crate::provenance::digest;
 use crate::runtime::Runtime;
@@ -116,25 +117,23 @@ impl Inference {
             let outcomes: Vec<Result<Inferred, JobError>> = all.iter_mut().map(run).collect();
             outcomes.into_iter().collect::<Result<Vec<Inferred>, JobError>>()
         };
-        match tokio::task::spawn_blocking(run).await {
-            Ok(Ok(mut outcomes)) => Ok(outcomes.pop().expect("there is at least one session").job),
-            Ok(Err(error)) => Err(ModelError { message: error.message, retriable: error.retriable }),
-            Err(_) => Err(ModelError::transient("the warm-up was cancelled")),
+        match blocking(run).await {
+            Ok(mut outcomes) => Ok(outcomes.pop().expect("there is at least one session").job),
+            Err(error) => Err(ModelError { message: error.message, retriable: error.retriable }),
         }
     }
 
     /// Takes jobs through the model: one outcome per job, in the same order. Jobs that fit each other share a run; one
     /// that does not fit the model, or that the model fails on, fails alone.
     pub async fn run(&self, jobs: Vec<Job>) -> Vec<Result<Inferred, JobError>> {
-        let count = jobs.len();
         let mut session = self.session().await;
         let signature = Arc::clone(&self.signature);
-        tokio::task::spawn_blocking(move || run_jobs(&mut **session, &signature, jobs)).await.unwrap_or_else(
-            |_| {
-                let cancelled = Fault::cancelled("the worker is stopping").at(Stage::Inference);
-                vec![Err(cancelled); count]
-            },
-        )
+        blocking(move || run_jobs(&mut **session, &signature, jobs)).await
+    }
+
+    /// Sessions that no run holds.
+    pub fn sessions_available(&self) -> usize {
+        self.sessions.status().available
     }
 
     /// A session of one's own; the pool has it back when it is dropped.

@@ -6,6 +6,7 @@
 //!
 //! Nothing in here knows Kafka, offsets or retries, and nothing outside of this crate names ONNX Runtime.
 
+mod blocking;
 pub mod config;
 mod error;
 pub mod fake;

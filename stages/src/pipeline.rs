@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use schemas::{Job, Stage};
 
+use crate::blocking::blocking;
 use crate::config::{ModelConfig, PipelineConfig, RuntimeConfig};
 use crate::error::{Fault, JobError, LoadError};
 use crate::inference::{Inference, Inferred, run_jobs};
@@ -133,6 +134,11 @@ impl Pipeline {
         self.inference.as_ref().map(Inference::signature)
     }
 
+    /// Sessions of the model that no run holds; 0 where inference is not one of the stages.
+    pub fn sessions_available(&self) -> usize {
+        self.inference.as_ref().map_or(0, Inference::sessions_available)
+    }
+
     /// Runs the model once on zeros, in every session, and what it gives through postprocessing, so that the first job
     /// does not pay for what is done lazily. An error tells of labels or tensor names that do not fit the model; a model
     /// that does not accept zeros, or axes of size 1, gives an error too and may work all the same.
@@ -150,9 +156,7 @@ impl Pipeline {
         let entry = |job| Ok(Processed { job, times: StageTimes::default() });
         let mut entries: Vec<Entry> = jobs.into_iter().map(entry).collect();
         if let Some(preprocess) = self.preprocess.clone().filter(|preprocess| !preprocess.is_pass_through()) {
-            entries =
-                blocking(Stage::Preprocess, entries, move |entries| run_preprocess(&preprocess, entries))
-                    .await;
+            entries = blocking(move || run_preprocess(&preprocess, entries)).await;
         }
         let postprocess = self.postprocess.clone().filter(|postprocess| !postprocess.is_pass_through());
         if entries.iter().all(Result::is_err) {
@@ -162,7 +166,7 @@ impl Pipeline {
             (Some(inference), postprocess) => {
                 let mut session = inference.session().await;
                 let signature = inference.shared_signature();
-                let run = move |entries| {
+                let run = move || {
                     let entries = run_inference(&mut **session, &signature, entries);
                     // The next batch can have the session while this one is postprocessed.
                     drop(session);
@@ -171,28 +175,12 @@ impl Pipeline {
                         None => entries,
                     }
                 };
-                blocking(Stage::Inference, entries, run).await
+                blocking(run).await
             }
-            (None, Some(postprocess)) => {
-                blocking(Stage::Postprocess, entries, move |entries| run_postprocess(&postprocess, entries))
-                    .await
-            }
+            (None, Some(postprocess)) => blocking(move || run_postprocess(&postprocess, entries)).await,
             (None, None) => entries,
         }
     }
-}
-
-/// Runs a stage on a thread for blocking work. A runtime that shuts down takes none; the jobs are then for the next
-/// worker.
-async fn blocking(
-    stage: Stage,
-    entries: Vec<Entry>,
-    run: impl FnOnce(Vec<Entry>) -> Vec<Entry> + Send + 'static,
-) -> Vec<Entry> {
-    let count = entries.len();
-    tokio::task::spawn_blocking(move || run(entries))
-        .await
-        .unwrap_or_else(|_| vec![Err(Fault::cancelled("the worker is stopping").at(stage)); count])
 }
 
 fn run_preprocess(preprocess: &Preprocess, entries: Vec<Entry>) -> Vec<Entry> {

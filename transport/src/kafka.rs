@@ -44,6 +44,7 @@ pub use self::dev_broker::DevBroker;
 pub use self::probe::{BrokerReport, ClusterReport, PartitionReport, TopicReport, probe};
 pub use self::publisher::KafkaPublisher;
 pub use self::reader::KafkaReader;
+use self::settings::Settings;
 use crate::config::KafkaConfig;
 use crate::consumer::ConsumerOptions;
 use crate::error::{ConfigError, TransportError};
@@ -64,7 +65,9 @@ pub struct Kafka {
 impl Kafka {
     /// Checks the settings; connects to nothing.
     pub fn new(config: KafkaConfig) -> Result<Self, ConfigError> {
-        config.check(&ConsumerOptions::default())?;
+        // A consumer's settings depend on its options, and are checked where it is made.
+        Settings::reader(&config)?;
+        Settings::producer(&config)?;
         Ok(Self { config: Arc::new(config) })
     }
 

@@ -154,9 +154,11 @@ pub struct WorkerConfig {
     /// Batches that run at once at most. Left out: one more than the processors that this process may use, so that one is
     /// ready when another ends.
     pub max_running_batches: Option<usize>,
-    /// Records read and not yet settled at most; beyond it the partitions are paused.
+    /// Records read and not yet settled at most; beyond it no more are taken. A quarter as many may wait behind them, and
+    /// then the partitions are paused.
     pub max_inflight_records: usize,
-    /// Bytes of records read and not yet settled at most.
+    /// Bytes of these records at most, as they were read while their jobs run, as they are written while their outcomes
+    /// are on their way. The same quarter may wait behind them.
     pub max_inflight_bytes: usize,
     /// Time between commits under load, in milliseconds: after a crash, this much work is done again.
     pub commit_interval_ms: u64,
@@ -177,6 +179,9 @@ impl Default for WorkerConfig {
         }
     }
 }
+
+/// What Kafka puts around a record: the head of its batch, and lengths.
+const KAFKA_OVERHEAD: usize = 8 * 1024;
 
 /// What is logged, and how.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -280,11 +285,28 @@ impl Config {
         }
     }
 
-    /// The largest record that a topic takes: the largest that is accepted, and room for the headers that a hop or a
-    /// dead letter adds.
+    /// The largest record that a topic takes: the largest that is accepted, with room for what a stage adds, and for
+    /// what Kafka puts around it.
     pub fn max_topic_record_bytes(&self) -> usize {
-        const HEADERS_ADDED: usize = 64 * 1024;
-        self.limits.max_record_bytes + HEADERS_ADDED
+        self.limits.of_hops().max_record_bytes + KAFKA_OVERHEAD
+    }
+
+    /// The largest outcome that is written; a larger one becomes a failure. Below what the client and the topic take, so
+    /// that they never refuse one.
+    pub fn max_outcome_bytes(&self) -> usize {
+        let client = match self.kafka_for_records().producer.get("message.max.bytes") {
+            Some(Setting::Int(bytes)) => usize::try_from(*bytes).unwrap_or(0),
+            _ => self.max_topic_record_bytes(),
+        };
+        client.min(self.max_topic_record_bytes()).saturating_sub(KAFKA_OVERHEAD)
+    }
+
+    /// The settings of a worker's Kafka clients: as [`Config::kafka_for_records`], and an outcome that has no broker to go
+    /// to waits for one. Giving up would only repeat the work.
+    pub fn kafka_for_worker(&self) -> KafkaConfig {
+        let mut kafka = self.kafka_for_records();
+        kafka.producer.entry("message.timeout.ms".into()).or_insert(Setting::Int(0));
+        kafka
     }
 
     /// The settings of the Kafka clients, made to carry the largest record that the topics take.
@@ -333,6 +355,7 @@ impl Config {
             check_name(&format!("pipelines.{name}"), name, &mut faults);
             self.check_pipeline(name, pipeline, &mut faults);
         }
+        self.check_roles(&mut faults);
         faults
     }
 
@@ -390,20 +413,30 @@ impl Config {
         if pipeline.batch.max_size == 0 {
             faults.push(ConfigFault::new(path("batch.max_size"), "must be at least 1"));
         }
-        let names = self.topic_names(name);
-        let topics = [
-            ("preprocess", &names.preprocess),
-            ("inference", &names.inference),
-            ("postprocess", &names.postprocess),
-            ("results", &names.results),
-            ("dead_letters", &names.dead_letters),
-        ];
-        for (index, (key, topic)) in topics.iter().enumerate() {
-            check_name(&path(&format!("topics.{key}")), topic, faults);
-            if let Some((other, _)) = topics[..index].iter().find(|(_, earlier)| earlier == topic) {
-                let message =
-                    format!("`{topic}` is the topic of {other} too; a record there would be read as both");
-                faults.push(ConfigFault::new(path(&format!("topics.{key}")), message));
+    }
+
+    /// A topic that pipelines share must mean the same to each of them: what one writes as results is no job to another.
+    fn check_roles(&self, faults: &mut Vec<ConfigFault>) {
+        let mut roles: BTreeMap<String, (&str, &str)> = BTreeMap::new();
+        for name in self.pipelines.keys() {
+            let TopicNames { preprocess, inference, postprocess, results, dead_letters } =
+                self.topic_names(name);
+            for (role, topic) in [
+                ("preprocess", preprocess),
+                ("inference", inference),
+                ("postprocess", postprocess),
+                ("results", results),
+                ("dead_letters", dead_letters),
+            ] {
+                let path = format!("pipelines.{name}.topics.{role}");
+                check_name(&path, &topic, faults);
+                let (owner, first_role) = *roles.entry(topic.clone()).or_insert((name, role));
+                if first_role != role {
+                    let message = format!(
+                        "`{topic}` is the topic of {first_role} of pipeline {owner} already; name another"
+                    );
+                    faults.push(ConfigFault::new(path, message));
+                }
             }
         }
     }

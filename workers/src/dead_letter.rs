@@ -6,9 +6,10 @@ use schemas::{DeadLetterReason, Failure, Timestamp};
 use transport::{Header, Record};
 
 use crate::fetch::Origin;
+use crate::publish::fits;
 
-/// Builds the dead letter. One that the topic could not take with its reason added loses its value, and says so in
-/// `ms_error_message`: a record that can never be written would hold up its partition for ever.
+/// Builds the dead letter. One that its topic could not take whole loses its value, and if that is not enough its key and
+/// its headers, and says so in `ms_error_message`: a record that can never be written would hold up its partition for ever.
 pub(crate) fn record(
     topic: &Arc<str>,
     origin: &Origin,
@@ -16,24 +17,42 @@ pub(crate) fn record(
     max_record_bytes: usize,
 ) -> Record {
     let original = &origin.received.record;
+    let whole = with_reason(topic, original, &reason(origin, failure, None));
+    if fits(&whole, max_record_bytes) {
+        return whole;
+    }
+    let value_bytes = original.value.as_ref().map_or(0, bytes::Bytes::len);
+    let left_out = format!("value of {value_bytes} bytes left out");
+    let without_value = Record { value: None, ..original.clone() };
+    let shortened = with_reason(topic, &without_value, &reason(origin, failure, Some(&left_out)));
+    if fits(&shortened, max_record_bytes) {
+        return shortened;
+    }
+    let left_out = format!("value of {value_bytes} bytes, key and headers left out");
+    let bare = Record { key: None, value: None, headers: vec![id(origin)], topic: Arc::clone(topic) };
+    with_reason(topic, &bare, &reason(origin, failure, Some(&left_out)))
+}
+
+/// The identity survives whatever else is left out.
+fn id(origin: &Origin) -> Header {
+    Header::new("ce_id", origin.id.to_string())
+}
+
+fn reason(origin: &Origin, failure: &Failure, left_out: Option<&str>) -> DeadLetterReason {
     let position = &origin.received.position;
-    let mut reason = DeadLetterReason {
+    DeadLetterReason {
         code: failure.code,
-        message: failure.message.clone(),
+        message: match left_out {
+            // In front, because a long message is cut at its end.
+            Some(left_out) => format!("({left_out}: too large for this topic) {}", failure.message),
+            None => failure.message.clone(),
+        },
         stage: failure.stage.clone(),
         topic: position.partition.topic.to_string(),
         partition: position.partition.index,
         offset: position.offset.get(),
         time: Timestamp::now(),
-    };
-    let whole = with_reason(topic, original, &reason);
-    if whole.size() <= max_record_bytes {
-        return whole;
     }
-    let value_bytes = original.value.as_ref().map_or(0, bytes::Bytes::len);
-    reason.message =
-        format!("(value of {value_bytes} bytes left out: too large for this topic) {}", reason.message);
-    Record { value: None, ..with_reason(topic, original, &reason) }
 }
 
 fn with_reason(topic: &Arc<str>, original: &Record, reason: &DeadLetterReason) -> Record {

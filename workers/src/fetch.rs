@@ -112,7 +112,9 @@ impl Fetcher {
         } else {
             match self.job(&origin) {
                 Ok(job) => {
-                    origin.sheet = TimeSheet::read(&job.parameters);
+                    if self.comes_from_a_stage(&origin.headers) {
+                        origin.sheet = TimeSheet::read(&job.parameters);
+                    }
                     Work::Run(job)
                 }
                 Err(failure) => Work::Fail(failure),
@@ -137,6 +139,14 @@ impl Fetcher {
         };
         schemas::decode_job(origin.headers.content_type.as_deref(), value, &self.limits)
             .map_err(|error| origin.failure(self.stage, error.code, error.to_string(), false))
+    }
+
+    /// A producer's own parameters are no time sheet, whatever their names.
+    fn comes_from_a_stage(&self, headers: &Headers) -> bool {
+        let within = |source: &str| {
+            source.strip_prefix("/millstream/")?.strip_prefix(&*self.pipeline)?.strip_prefix('/').map(|_| ())
+        };
+        headers.source.as_deref().and_then(within).is_some()
     }
 
     /// On a topic of several pipelines `ce_subject` decides; a record without one is the first pipeline's, so that

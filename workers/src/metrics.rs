@@ -55,13 +55,13 @@ impl Metrics {
             messages: counters(
                 &registry,
                 "millstream_messages_total",
-                "records settled, by what became of them",
+                "records answered, by what became of them; one whose publication failed is answered again",
                 &["pipeline", "stage", "outcome"],
             ),
             dead_letters: counters(
                 &registry,
                 "millstream_dlq_total",
-                "dead letters written, by the failure's code",
+                "failures that went to the dead letters, by code",
                 &["pipeline", "stage", "reason"],
             ),
             stage_duration: histograms(
@@ -108,7 +108,7 @@ impl Metrics {
             commit_failures: counter(
                 &registry,
                 "millstream_commit_failures_total",
-                "offset commits that failed for a passing reason and are tried again",
+                "offset commits that were refused or not answered",
             ),
             rebalances: counters(
                 &registry,
@@ -126,7 +126,7 @@ impl Metrics {
             lag: gauges(
                 &registry,
                 "millstream_consumer_lag",
-                "records in the topic behind the last one read",
+                "records in the topic that are not committed yet",
                 &["topic", "partition"],
             ),
             lag_labels: Mutex::default(),

@@ -45,7 +45,7 @@ impl Outbox {
             None => self.result(origin, processed, metrics),
         };
         match record {
-            Ok(record) if record.size() <= self.max_record_bytes => {
+            Ok(record) if fits(&record, self.max_record_bytes) => {
                 tracing::debug!(
                     job_id = %origin.id, stage = %self.stage, topic = %origin.received.position.partition.topic,
                     partition = origin.received.position.partition.index,
@@ -85,12 +85,34 @@ impl Outbox {
         metrics.settled(failure.code.as_str());
         metrics.dead_lettered(failure.code);
         let dead_letter = dead_letter::record(&self.dead_letters, origin, &failure, self.max_record_bytes);
-        let mut headers = self.headers(origin, MessageKind::Failure);
-        headers.content_type = Some(Encoding::MessagePack.content_type().to_owned());
         let body = schemas::encode_outcome(&Outcome::Failure(failure), Encoding::MessagePack)
             .expect("a failure holds only strings and numbers, which MessagePack always takes");
-        records.push(self.record(&self.results, origin, &headers, body));
+        let mut headers = self.headers(origin, MessageKind::Failure);
+        headers.content_type = Some(Encoding::MessagePack.content_type().to_owned());
+        let mut terminal = self.record(&self.results, origin, &headers, body);
+        if !fits(&terminal, self.max_record_bytes) {
+            // The key or the headers of the job are themselves too large. It must be answered all the same, or no
+            // record behind it ever would be: with its id, and nothing else of what the producer wrote.
+            let of_ours = Headers { id: headers.id, ..self.headers_of_ours(MessageKind::Failure) };
+            terminal = Record {
+                key: None,
+                ..self.record(&self.results, origin, &of_ours, terminal.value.unwrap_or_default())
+            };
+        }
+        records.push(terminal);
         records.push(dead_letter);
+    }
+
+    /// Headers that owe nothing to the producer, so that their size is known.
+    fn headers_of_ours(&self, kind: MessageKind) -> Headers {
+        Headers {
+            kind: Some(kind),
+            source: Some(self.source.clone()),
+            subject: Some(self.pipeline.clone()),
+            attempt: Some(1),
+            content_type: Some(Encoding::MessagePack.content_type().to_owned()),
+            ..Headers::default()
+        }
     }
 
     fn onward(
@@ -187,6 +209,12 @@ impl Outbox {
             headers,
         }
     }
+}
+
+/// Whether Kafka takes the record: besides its bytes, each header has lengths around it.
+pub(crate) fn fits(record: &Record, max_record_bytes: usize) -> bool {
+    const AROUND_A_HEADER: usize = 12;
+    record.size() + record.headers.len() * AROUND_A_HEADER <= max_record_bytes
 }
 
 #[cfg(test)]

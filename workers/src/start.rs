@@ -91,8 +91,9 @@ pub async fn join<T: Transport>(
     let limits = config.worker_limits(declared);
     let options = ConsumerOptions {
         drain_timeout: limits.drain_timeout,
-        max_queued_records: limits.max_inflight_records,
-        max_queued_bytes: limits.max_inflight_bytes,
+        // What waits between the poll thread and the loop comes on top of what the loop holds, so it is kept smaller.
+        max_queued_records: (limits.max_inflight_records / 4).max(1),
+        max_queued_bytes: (limits.max_inflight_bytes / 4).max(1),
         ..ConsumerOptions::default()
     };
     let publisher = transport.publisher().await?;
@@ -108,13 +109,14 @@ pub async fn join<T: Transport>(
         source: format!("/millstream/{name}/{last}"),
         encoding: declared.results.into(),
         provenance: pipeline.provenance().clone(),
-        max_record_bytes: config.max_topic_record_bytes(),
+        max_record_bytes: config.max_outcome_bytes(),
     };
     let fetcher = Fetcher {
         pipeline: name.to_owned(),
         stage: first,
         sharing: config.sharing_topic(name, first),
-        limits: config.limits.clone(),
+        // Only what enters at the first stage comes from a producer alone.
+        limits: if first == Stage::Preprocess { config.limits.clone() } else { config.limits.of_hops() },
     };
     let processor = Processor { pipeline, outbox, metrics: metrics.pipeline(name, stages) };
     Ok(Worker::new(Parts { consumer, publisher, fetcher, processor, limits, health, metrics }))

@@ -47,6 +47,17 @@ pub enum WorkerError {
     ConsumerEnded,
 }
 
+impl WorkerError {
+    /// Whether Kafka could not be reached, rather than refused something or was used wrongly.
+    pub fn is_unavailability(&self) -> bool {
+        match self {
+            Self::Transport(error) => error.is_retryable(),
+            Self::Publish(error) => error.is_retryable(),
+            Self::Panicked(_) | Self::ConsumerEnded => false,
+        }
+    }
+}
+
 /// Bounds of what a worker holds at once, and its clocks.
 #[derive(Debug, Clone)]
 pub struct WorkerLimits {
@@ -164,12 +175,12 @@ impl<T: Transport> Worker<T> {
                 records = oldest_processed(&mut self.running) => self.publish(records?),
                 committed = commit_done(&mut self.committing) => self.committed(committed)?,
                 () = stop.cancelled() => return Ok(()),
+                () = at(commit_due) => self.start_commit(),
+                Ok(()) = self.status.changed() => self.observe_status(),
                 event = next_event::<T>(&mut self.consumer, has_room) => {
                     self.handle(event.ok_or(WorkerError::ConsumerEnded)?).await?;
                 }
-                () = at(commit_due) => self.start_commit(),
                 () = at(batch_due) => {}
-                Ok(()) = self.status.changed() => self.observe_status(),
             }
         }
     }
@@ -213,7 +224,10 @@ impl<T: Transport> Worker<T> {
 
     /// The oldest batch is done: its records go out, behind those of the batches before it.
     fn publish(&mut self, records: Vec<Record>) {
-        let Running { settles, .. } = self.running.pop_front().expect("the oldest batch was just awaited");
+        let Running { mut settles, .. } =
+            self.running.pop_front().expect("the oldest batch was just awaited");
+        // From here on the outcomes are what is held; they can be far larger than what was read.
+        settles.bytes = records.iter().map(Record::size).sum();
         let acknowledged = Box::pin(self.publisher.publish(records));
         self.publishing.push_back(Publishing { acknowledged, settles });
     }
@@ -237,9 +251,10 @@ impl<T: Transport> Worker<T> {
             Ok(()) => self.metrics.commits.inc(),
             Err(error) if error.is_fatal() => return Err(error.into()),
             Err(error) if error.is_lost_membership() => {
-                // The revocation that follows forgets the rest of these partitions.
-                tracing::warn!(error = %Chain(&error), "a commit came too late; the new owner repeats its jobs");
+                // What moved is forgotten with the revocation; what stayed must still be committed.
+                tracing::warn!(error = %Chain(&error), "a commit was refused: partitions are moving to another worker");
                 self.metrics.commit_failures.inc();
+                self.committer.failed(progress, Instant::now());
             }
             Err(error) => {
                 tracing::warn!(error = %Chain(&error), "a commit failed and will be tried again");
@@ -257,13 +272,14 @@ impl<T: Transport> Worker<T> {
         self.metrics.rebalanced(if revocation.lost { "lost" } else { "revoked" });
         self.metrics.partitions.sub(partitions.len() as i64);
         if revocation.lost {
+            self.health.assigned.store(false, Ordering::Relaxed);
             tracing::warn!(partitions = %names(&partitions), "partitions lost; another worker repeats what was unfinished");
         } else {
             // The poll thread lets go after the drain timeout, done or not; part of it is kept for the commit.
             let let_go = Instant::now() + self.limits.drain_timeout;
             let drained = self.drain_until(let_go - self.limits.drain_timeout / 5).await?;
-            self.commit_until(let_go).await?;
-            if drained {
+            let committed = self.commit_until(let_go).await?;
+            if drained && committed {
                 tracing::info!(partitions = %names(&partitions), forgotten, "partitions revoked; their work is committed");
             } else {
                 tracing::warn!(
@@ -297,8 +313,9 @@ impl<T: Transport> Worker<T> {
                 batch.records.abort();
             }
         }
-        self.commit_until(deadline.max(Instant::now() + Duration::from_secs(1))).await?;
-        tracing::info!(left_for_others = unread, "drained and committed");
+        if self.commit_until(deadline.max(Instant::now() + Duration::from_secs(1))).await? {
+            tracing::info!(left_for_others = unread, "what was finished is committed");
+        }
         Ok(())
     }
 
@@ -315,13 +332,13 @@ impl<T: Transport> Worker<T> {
         Ok(true)
     }
 
-    /// Commits everything that is settled, retrying passing failures until the deadline.
-    async fn commit_until(&mut self, deadline: Instant) -> Result<(), WorkerError> {
+    /// Commits everything that is settled, retrying passing failures; false when the deadline came first.
+    async fn commit_until(&mut self, deadline: Instant) -> Result<bool, WorkerError> {
         const PAUSE_BETWEEN_TRIES: Duration = Duration::from_millis(50);
         loop {
             if self.committing.is_none() {
                 if self.committer.due_at().is_none() {
-                    return Ok(());
+                    return Ok(true);
                 }
                 self.start_commit();
             }
@@ -330,7 +347,7 @@ impl<T: Transport> Worker<T> {
                 committed = commit_done(&mut self.committing) => self.committed(committed)?,
                 () = at(Some(deadline)) => {
                     tracing::warn!("the last commit was not acknowledged in time; finished jobs may be run again");
-                    return Ok(());
+                    return Ok(false);
                 }
             }
             if self.metrics.commit_failures.get() > failures {
@@ -340,7 +357,8 @@ impl<T: Transport> Worker<T> {
     }
 
     fn can_run_more(&self) -> bool {
-        self.running.len() < self.limits.max_running_batches
+        let publishing: usize = self.publishing.iter().map(|batch| batch.settles.bytes).sum();
+        self.running.len() < self.limits.max_running_batches && publishing < self.limits.max_inflight_bytes
     }
 
     fn has_room(&self) -> bool {
@@ -363,6 +381,9 @@ impl<T: Transport> Worker<T> {
         let (records, bytes) = self.inflight();
         self.metrics.inflight.set(i64::try_from(records).unwrap_or(i64::MAX));
         self.metrics.inflight_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.metrics
+            .pool_available
+            .set(i64::try_from(self.processor.pipeline.sessions_available()).unwrap_or(i64::MAX));
     }
 
     fn observe_status(&mut self) {

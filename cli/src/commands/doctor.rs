@@ -87,7 +87,7 @@ async fn models(file: &ConfigFile) -> Vec<Finding> {
     for (name, pipeline) in &file.config.pipelines {
         let subject = format!("pipeline {name}");
         findings.push(match start::load_pipeline(&file.config, name, &Stage::ALL).await {
-            Ok(_) => Finding::well(subject, format!("model {} loads and runs", pipeline.model)),
+            Ok(_) => Finding::well(subject, format!("model {} loads", pipeline.model)),
             Err(error) => Finding::wrong(subject, Exit::Config, format!("{:#}", anyhow::Error::new(error))),
         });
     }

@@ -42,10 +42,7 @@ pub(crate) async fn run(global: &Global) -> Outcome {
         Format::Table if faults.is_empty() => {
             let pipelines = file.config.pipelines.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
             let pipelines = if pipelines.is_empty() { "none" } else { &pipelines };
-            output::line(&format!(
-                "{}: valid; pipelines loaded and run once: {pipelines}",
-                file.path.display()
-            ))?;
+            output::line(&format!("{}: valid; pipelines loaded: {pipelines}", file.path.display()))?;
         }
         Format::Table => faults.iter().try_for_each(|fault| output::line(fault))?,
     }

@@ -34,10 +34,13 @@ pub(crate) async fn run(args: WorkerArgs, file: ConfigFile) -> Outcome {
 
     let pipeline =
         start::load_pipeline(config, &args.pipeline, &args.stages).await.exit_with(Exit::Config)?;
-    let transport = Kafka::new(config.kafka_for_records()).exit_with(Exit::Config)?;
+    let transport = Kafka::new(config.kafka_for_worker()).exit_with(Exit::Config)?;
     let worker = start::join(&transport, config, &args.pipeline, &args.stages, pipeline, health, metrics)
         .await
         .exit_with(Exit::Unavailable)?;
-    worker.run(stop).await?;
+    worker.run(stop).await.map_err(|error| {
+        let exit = if error.is_unavailability() { Exit::Unavailable } else { Exit::Failed };
+        Failure::new(exit, error)
+    })?;
     Ok(Exit::Done)
 }

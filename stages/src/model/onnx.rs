@@ -143,10 +143,24 @@ impl Model for OnnxModel {
     }
 }
 
+/// What an operator says of its input can quote an element of it (`idx=31999 must be within …`), and messages go into
+/// logs, where no payload belongs.
+fn without_numbers(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character.is_ascii_digit() {
+            true if shown.ends_with('#') => {}
+            true => shown.push('#'),
+            false => shown.push(character),
+        }
+    }
+    shown
+}
+
 /// Memory that is short and a device that is lost may be there the next time; everything else fails again.
 fn run_error(error: &ort::Error) -> ModelError {
     let text = error.to_string();
     let short_of_memory = text.contains("Failed to allocate memory") || text.contains("bad_alloc");
     let lost_device = matches!(error.code(), ErrorCode::ExecutionProviderFailure | ErrorCode::DeviceReset);
-    ModelError { retriable: short_of_memory || lost_device, message: one_line(&text) }
+    ModelError { retriable: short_of_memory || lost_device, message: without_numbers(&one_line(&text)) }
 }

@@ -7,7 +7,9 @@ use schemas::{Outcome, TimeSheet};
 use serde::Serialize;
 use tokio::time::{Instant, timeout};
 
+use crate::busy::Busy;
 use crate::load::{Load, Schedule};
+use crate::placement::Placement;
 use crate::plan::Plan;
 use crate::statistics::percentile;
 
@@ -23,6 +25,8 @@ pub(crate) struct HalfLoad {
     pub(crate) latency_ms: Percentiles,
     /// What the results' time sheets say, entry by entry.
     pub(crate) sheet_ms: Vec<(&'static str, Percentiles)>,
+    /// The cores of the workers and of everything else meanwhile, with whatever else the machine did.
+    pub(crate) busy_percent: Vec<f64>,
     /// Jobs that ran through the model together.
     pub(crate) batch_size: Percentiles,
 }
@@ -46,12 +50,13 @@ struct Sample {
 }
 
 /// Submits at this rate, and reads every result as it comes.
-pub(crate) async fn at_rate(load: &Load, rate: f64, plan: &Plan) -> Result<HalfLoad> {
+pub(crate) async fn at_rate(load: &Load, rate: f64, plan: &Plan, placement: &Placement) -> Result<HalfLoad> {
     let mut results = load.results().await?;
     // A moment until the first, so that opening the connection is not part of it.
     let start = Instant::now() + Duration::from_millis(200);
     let schedule = Schedule { start, rate, jobs: (rate * plan.latency_seconds as f64) as usize };
     let warm_up = (rate * plan.latency_warm_up_seconds as f64) as usize;
+    let cores = placement.cores().into_iter().map(Busy::of).collect::<Result<Vec<_>>>()?;
     let (first, submitting) = load.submit_paced(schedule).await?;
     let submitting = tokio::spawn(submitting);
     let mut samples: Vec<Option<Sample>> = std::iter::repeat_with(|| None).take(schedule.jobs).collect();
@@ -70,8 +75,9 @@ pub(crate) async fn at_rate(load: &Load, rate: f64, plan: &Plan) -> Result<HalfL
         }
     }
     submitting.await??;
+    let busy_percent = cores.into_iter().map(Busy::percent_since).collect::<Result<Vec<_>>>()?;
     let samples: Vec<Sample> = samples.into_iter().skip(warm_up).flatten().collect();
-    Ok(summary(rate, &samples))
+    Ok(HalfLoad { busy_percent, ..summary(rate, &samples) })
 }
 
 fn summary(rate: f64, samples: &[Sample]) -> HalfLoad {
@@ -90,6 +96,7 @@ fn summary(rate: f64, samples: &[Sample]) -> HalfLoad {
             ("postprocess", sheet(|sheet| sheet.postprocess_us)),
             ("total", sheet(|sheet| sheet.total_us)),
         ],
+        busy_percent: Vec::new(),
         batch_size: Percentiles::of(samples.iter().map(|sample| sample.sheet.batch_size as f64)),
     }
 }

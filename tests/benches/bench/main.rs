@@ -6,6 +6,7 @@
 //! `MILLSTREAM_BENCH_QUICK=1` tries everything in under two minutes; `MILLSTREAM_BENCH_IDLE_SECONDS` says how long idle
 //! workers are watched.
 
+mod busy;
 mod ceilings;
 mod idle;
 mod latency;
@@ -73,7 +74,7 @@ async fn measure_stages(
     placement: &Placement,
 ) -> Result<Measured> {
     let name = if stages == Stages::Fused { "fused" } else { "apart" };
-    let setting = Setting::new(broker, &format!("bench-{name}")).await?;
+    let setting = Setting::with(broker, &format!("bench-{name}"), throughput::SETTINGS).await?;
     note(&format!("{name}: {} cold starts", plan.starts));
     let start = start::cold(&setting, stages, plan.starts, placement).await?;
 
@@ -85,7 +86,7 @@ async fn measure_stages(
     let peak_mib = memory::peak_mib(&workers)?;
     let rate = backlog.jobs_per_second() / 2.0;
     note(&format!("{name}: {rate:.0} jobs/s for {} s", plan.latency_seconds));
-    let half_load = latency::at_rate(&load, rate, plan).await?;
+    let half_load = latency::at_rate(&load, rate, plan, placement).await?;
     stop_all(workers).await?;
     Ok(Measured { start, idle_mib, backlog, peak_mib, half_load })
 }

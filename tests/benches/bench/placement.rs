@@ -45,6 +45,11 @@ impl Placement {
         self.on_workers_core(|| stages.of_each_process().iter().map(start).collect())
     }
 
+    /// The cores of the workers and of everything else.
+    pub(crate) fn cores(&self) -> Vec<usize> {
+        self.cores.map_or_else(|| vec![0], |(workers, others)| vec![workers, others])
+    }
+
     pub(crate) fn describe(&self) -> String {
         match self.cores {
             Some((workers, others)) => {

@@ -116,6 +116,14 @@ impl Report {
         let sheet = |measured: &Measured, entry: usize| both(&measured.half_load.sheet_ms[entry].1);
         let mut rows = vec![
             self.row("half load, jobs/s", |m| format!("{:.0}", m.half_load.jobs_per_second)),
+            self.row("half load: busy cores (workers, everything else), %", |m| {
+                m.half_load
+                    .busy_percent
+                    .iter()
+                    .map(|busy| format!("{busy:.0}"))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            }),
             self.row("latency at half load, p50 / p99 ms", |m| both(&m.half_load.latency_ms)),
         ];
         for (entry, (name, _)) in self.fused.half_load.sheet_ms.iter().enumerate() {
@@ -174,9 +182,11 @@ fn notes(plan: &Plan) -> String {
   while a backlog is submitted, so they share their core with nobody. CPU is user and system time of all worker processes.
 * Latency: an open loop of {latency_seconds} s, of which the first {latency_warm_up_seconds} s do not count; from the moment
   at which a job was due to be submitted to the arrival of its result at a reader, so a late submission counts as latency.
-  The load generator and the reader share the broker's core, and their timer wakes once a millisecond. The time sheet is
+  The load generator and the reader share the broker's core, and their timer wakes once a millisecond: where that core is
+  nearly full, the latency is its queue and not the workers'. The time sheet is
   the worker's own account, from the moment at which the job was really submitted.
 * Start: the median of {starts}. Numbers joined by + are the processes of preprocess, inference and postprocess.
+* What Kafka alone takes is for reading and writing each job once; three stages do so three times.
 * On a shared machine only the ratios within this table mean much.
 "
     )

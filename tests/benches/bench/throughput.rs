@@ -14,8 +14,9 @@ use crate::statistics::median;
 /// Seldom enough that being asked costs the workers less than a hundredth.
 const PAUSE: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(300);
-/// A group gives up a member that is silent for its session timeout of 15 s.
-const LONGEST_STOP: Duration = Duration::from_secs(12);
+/// A group gives up a member that is silent for its session timeout, so that is longer than any suspension here.
+pub(crate) const SETTINGS: &str = "[kafka.consumer]\n\"session.timeout.ms\" = \"45000\"";
+const LONGEST_STOP: Duration = Duration::from_secs(35);
 
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Backlogs {

@@ -26,9 +26,12 @@ fn paths(document: &str) -> Result<Vec<String>> {
     let text = std::fs::read_to_string(repository().join(document))?;
     let in_backticks = text.split('`').skip(1).step_by(2);
     let linked = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-    let is_path = |word: &str| word.contains('/') && !word.contains(char::is_whitespace) && !word.contains(':');
-    let made = |word: &str| word.starts_with('/') || word.starts_with("target/") || word.starts_with("image/");
-    let words = in_backticks.chain(linked).filter(|word| is_path(word) && !made(word) && *word != "text/plain");
+    let is_path =
+        |word: &str| word.contains('/') && !word.contains(char::is_whitespace) && !word.contains(':');
+    let made =
+        |word: &str| word.starts_with('/') || word.starts_with("target/") || word.starts_with("image/");
+    let words =
+        in_backticks.chain(linked).filter(|word| is_path(word) && !made(word) && *word != "text/plain");
     Ok(words.map(ToOwned::to_owned).collect())
 }
 

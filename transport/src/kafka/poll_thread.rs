@@ -219,7 +219,12 @@ impl Polling {
             (true, advice) => format!("{code}{advice}"),
             (false, advice) => format!("{reason}{advice}"),
         };
-        let fault = if fatal { ReadFault::Fatal } else { read_fault(code) };
+        let fault = match code {
+            _ if fatal => ReadFault::Fatal,
+            // librdkafka asks who coordinates the reader's group, which is never joined and needs no rights.
+            RDKafkaErrorCode::GroupAuthorizationFailed if self.ends.is_some() => ReadFault::Passing,
+            code => read_fault(code),
+        };
         let event = match fault {
             ReadFault::Passing => {
                 tracing::debug!(name = context.name(), ?code, reason, "reading met an error that passes");

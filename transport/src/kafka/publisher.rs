@@ -15,6 +15,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header as NativeHeader, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, NoCustomPartitioner, ProducerContext};
+use tokio::runtime::Handle;
 
 use super::errors::{ReadFault, client_error, publish_kind, publish_reason, read_fault};
 use super::log::LogLines;
@@ -35,6 +36,12 @@ const IDLE: Duration = Duration::from_secs(1);
 /// How many log lines and errors are served at a time while nothing is under way.
 const IDLE_EVENTS: usize = 16;
 
+/// What is handed over on the caller's thread, at a few microseconds a record; more would hold up an async thread.
+const INLINE_RECORDS: usize = 100;
+
+/// The same in bytes, because librdkafka copies them.
+const INLINE_BYTES: usize = 1024 * 1024;
+
 /// How long a publisher that is dropped goes on to get rid of what it has taken.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 
@@ -46,12 +53,12 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 pub struct KafkaPublisher {
     shared: Arc<Shared>,
     // Counts the handles; the poll thread holds `shared` too.
-    _handle: Arc<Handle>,
+    _open: Arc<Open>,
 }
 
-struct Handle(Arc<Shared>);
+struct Open(Arc<Shared>);
 
-impl Drop for Handle {
+impl Drop for Open {
     fn drop(&mut self) {
         self.0.closing.store(true, Ordering::SeqCst);
         self.0.wake();
@@ -236,7 +243,7 @@ impl KafkaPublisher {
                 TransportError::Fatal { what: what.into(), reason }
             })?;
         shared.thread.get_or_init(|| thread.thread().clone());
-        Ok(Self { _handle: Arc::new(Handle(shared.clone())), shared })
+        Ok(Self { _open: Arc::new(Open(shared.clone())), shared })
     }
 
     /// Waits until everything given to [`publish`](Publisher::publish) is settled, at most `limit`; whether it is.
@@ -262,8 +269,17 @@ impl Publisher for KafkaPublisher {
         records: Vec<Record>,
     ) -> impl Future<Output = Result<(), PublishError>> + Send + 'static {
         let total = records.len();
+        let small =
+            total <= INLINE_RECORDS && records.iter().map(Record::size).sum::<usize>() <= INLINE_BYTES;
+        // Its place in the order is settled here, whoever hands the records to librdkafka.
         let outcome = self.shared.outbox.add(records);
-        self.shared.pump();
+        match Handle::try_current() {
+            Ok(runtime) if !small => {
+                let shared = self.shared.clone();
+                runtime.spawn_blocking(move || shared.pump());
+            }
+            _ => self.shared.pump(),
+        }
         self.shared.wake();
         // Keeps the poll thread going until the outcome is there.
         let handle = self.clone();

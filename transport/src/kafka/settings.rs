@@ -92,7 +92,10 @@ impl Settings {
         settings.set("message.timeout.ms", "30000");
         // A mistyped topic must be an error, not a new topic.
         settings.set("allow.auto.create.topics", "false");
+        // Nobody looks at a producer's statistics.
+        settings.0.remove("statistics.interval.ms");
         settings.apply(&config.producer, "producer", overrides::PRODUCER)?;
+        settings.check_queue()?;
         Ok(settings)
     }
 
@@ -157,6 +160,21 @@ impl Settings {
             self.0.remove(forbidden);
         }
         Ok(())
+    }
+
+    // A record that the whole queue has no room for would wait for ever.
+    fn check_queue(&self) -> Result<(), ConfigError> {
+        let queue = self.number("queue.buffering.max.kbytes")?.saturating_mul(1024);
+        let record = self.number("message.max.bytes")?;
+        if queue >= record.saturating_mul(2) {
+            return Ok(());
+        }
+        Err(ConfigError::new(
+            "kafka.producer.\"queue.buffering.max.kbytes\"",
+            format!(
+                "{queue} bytes do not hold two records of `message.max.bytes` ({record} bytes); raise it"
+            ),
+        ))
     }
 
     // A revocation holds up polling for the drain timeout: the member must neither be thought dead nor be expelled.

@@ -43,7 +43,7 @@ fn each_fault_names_its_key_and_what_would_be_right() {
         "committed by the worker",
     );
     let same = format!("{DIGITS}[pipelines.digits.topics]\nresults = 'millstream.digits.inference'");
-    check(&same, "pipelines.digits.topics.results", "topic of inference too");
+    check(&same, "pipelines.digits.topics.results", "topic of inference of pipeline digits already");
 }
 
 #[test]
@@ -96,4 +96,21 @@ fn files_are_relative_to_the_configuration() {
     assert_eq!(config.models["m"].path, Path::new("/etc/millstream/m.onnx"));
     assert_eq!(config.models["m"].labels.as_deref(), Some(Path::new("/abs/labels.txt")));
     assert_eq!(config.kafka.security.password_file.as_deref(), Some(Path::new("/etc/millstream/secret")));
+}
+
+#[test]
+fn a_topic_has_one_role_whoever_shares_it() {
+    let shared = "[models.m]\npath = 'm'\n[pipelines.a]\nmodel = 'm'\n[pipelines.b]\nmodel = 'm'\n\
+                  topics = { preprocess = 'millstream.a.results' }";
+    check(shared, "pipelines.b.topics.preprocess", "topic of results of pipeline a already");
+}
+
+#[test]
+fn outcomes_stay_below_what_the_client_and_the_topics_take() {
+    let defaults = Config::default();
+    assert!(defaults.max_outcome_bytes() < defaults.max_topic_record_bytes());
+    let lowered = config("[kafka.producer]\n'message.max.bytes' = 1000000");
+    assert!(lowered.max_outcome_bytes() < 1_000_000);
+    let forever = &defaults.kafka_for_worker().producer["message.timeout.ms"];
+    assert_eq!(forever.to_string(), "0");
 }

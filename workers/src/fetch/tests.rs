@@ -63,8 +63,11 @@ fn waiting_counts_from_where_the_last_stage_left_off() {
     let sheet =
         TimeSheet { queue_us: 10_000, inference_us: 90_000, total_us: 100_000, ..TimeSheet::default() };
     sheet.write(&mut job.parameters);
-    let headers: &[(&str, &[u8])] =
-        &[("content-type", b"application/vnd.msgpack"), ("ce_time", b"2027-01-15T08:00:00Z")];
+    let headers: &[(&str, &[u8])] = &[
+        ("content-type", b"application/vnd.msgpack"),
+        ("ce_time", b"2027-01-15T08:00:00Z"),
+        ("ce_source", b"/millstream/p/preprocess"),
+    ];
     let entry = entry(headers, Some(schemas::encode_job(&job).unwrap()));
     // 250 ms after submission, of which the earlier stage accounts for 100.
     assert_eq!(entry.origin.sheet.queue_us, 10_000 + 150_000);

@@ -41,6 +41,7 @@ fn origin(value: Option<Bytes>) -> (Origin, Job) {
         ("content-type", "application/vnd.msgpack"),
         ("traceparent", TRACE),
         ("tenant", "acme"),
+        ("ce_source", "/millstream/digits/preprocess"),
     ];
     let received = Received {
         record: Record {
@@ -170,4 +171,27 @@ fn a_dead_letter_too_large_for_its_topic_says_that_it_lost_its_value() {
     let pairs = record.headers.iter().map(|h| (&*h.name, h.value.as_deref()));
     let reason = DeadLetterReason::read(pairs).unwrap().unwrap();
     assert_eq!(reason.message, "(value of 20000 bytes left out: too large for this topic) why");
+}
+
+#[test]
+fn a_job_whose_key_and_headers_are_too_large_is_answered_with_its_id_alone() {
+    let (mut origin, _) = origin(None);
+    origin.headers.unknown.push(("big".into(), Some(vec![1; 20_000].into())));
+    origin.received.record.headers.push(Header::new("big", vec![1; 20_000]));
+    origin.received.record.key = Some(vec![2; 20_000].into());
+    let failure = origin.failure(Stage::Inference, FailureCode::InvalidInput, "why", false);
+    let mut records = Vec::new();
+    outbox(None, None).failed(
+        &origin,
+        failure,
+        &Metrics::new().pipeline("digits", &Stage::ALL),
+        &mut records,
+    );
+    for record in &records {
+        assert!(fits(record, 10_000), "{record:?}");
+        assert_eq!(headers(record).id.unwrap().as_str(), "job-1");
+        assert_eq!(record.key, None);
+    }
+    let reason = DeadLetterReason::read(records[1].headers.iter().map(|h| (&*h.name, h.value.as_deref())));
+    assert!(reason.unwrap().unwrap().message.contains("key and headers left out"));
 }

@@ -68,7 +68,6 @@ queue.buffering.max.messages=20000
 reconnect.backoff.max.ms=2000
 security.protocol=plaintext
 socket.keepalive.enable=true
-statistics.interval.ms=5000
 ";
     assert_eq!(listed(&settings), expect);
 }
