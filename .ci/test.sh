@@ -23,7 +23,7 @@ step() {
     if [ "$status" = ok ] && [ "$here_passed" = 0 ]; then here_passed=1; fi
     if [ "$status" != ok ] && [ "$here_failed" = 0 ]; then here_failed=1; fi
     passed=$((passed + here_passed)) failed=$((failed + here_failed)) skipped=$((skipped + here_skipped))
-    summary+=$(printf '%-10s %-7s %6d %6d %7d %6d s' \
+    summary+=$(printf '%-12s %-7s %6d %6d %7d %6d s' \
         "$name" "$status" "$here_passed" "$here_failed" "$here_skipped" $((SECONDS - began)))$'\n'
     [ "$status" = ok ]
 }
@@ -33,7 +33,25 @@ count() {
     sed -n "s/^test result: .* \([0-9]*\) $1.*/\1/p" "$2" | awk '{ sum += $1 } END { print sum + 0 }'
 }
 
+# on_kafka NODES COMMAND...: runs it with MILLSTREAM_TEST_BROKERS set, to brokers that end with it unless it is set already.
+on_kafka() {
+    local nodes=$1 folder brokers status=0
+    shift
+    if [ -n "${MILLSTREAM_TEST_BROKERS:-}" ]; then
+        "$@"
+        return
+    fi
+    folder=$(mktemp -d)
+    brokers=$(deploy/kafka/kafka.sh start --nodes "$nodes" --dir "$folder" --until-exit-of $$) || return 1
+    MILLSTREAM_TEST_BROKERS=$brokers "$@" || status=$?
+    deploy/kafka/kafka.sh stop --dir "$folder" && rm -rf "$folder"
+    return $status
+}
+
 step crates cargo test --workspace --exclude tests --no-fail-fast
+# The transport's contract holds in memory and on the embedded broker in the step before; here on the real thing.
+step transport-1 on_kafka 1 cargo test --package transport --test conformance kafka_
+step transport-3 on_kafka 3 cargo test --package transport --test conformance kafka_
 step model target/python/bin/python models/digits/evaluate.py --at-least 0.98
 if step build cargo build --release --package millstream; then
     # One at a time: each starts brokers and workers of its own, and they measure time.
@@ -41,10 +59,10 @@ if step build cargo build --release --package millstream; then
     step system timeout --kill-after=30 2700 cargo test --package tests --no-fail-fast -- --test-threads=1
 else
     failed=$((failed + 1))
-    summary+="system     not run, for want of a binary"$'\n'
+    summary+="system       not run, for want of a binary"$'\n'
 fi
 
-printf '\n%-10s %-7s %6s %6s %7s %8s\n%s' step status passed failed skipped time "$summary"
+printf '\n%-12s %-7s %6s %6s %7s %8s\n%s' step status passed failed skipped time "$summary"
 ignored=$(grep -hE '^test .* \.\.\. ignored' $logs/*.log)
 [ -z "$ignored" ] || printf '\nskipped:\n%s\n' "$ignored"
 printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"

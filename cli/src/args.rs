@@ -10,7 +10,7 @@ use crate::commands::results::ResultsArgs;
 use crate::commands::submit::SubmitArgs;
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done · 1 failed · 2 wrong usage · 3 some items failed · 69 Kafka cannot be reached · 78 wrong configuration ·
+Exit codes: 0 done · 1 failed · 2 wrong usage · 3 some items failed · 69 Kafka cannot be reached or refuses · 78 wrong configuration ·
 130 ended by Ctrl-C.
 Results are written to stdout, logs to stderr.";
 
@@ -122,7 +122,8 @@ pub(crate) struct WorkerArgs {
 pub(crate) enum TopicsCommand {
     /// Say which topics are missing and which differ from the configuration; exit 0 if all is as it should be, else 1
     Plan,
-    /// Create the topics that are missing; what differs is said and left alone
+    /// Create the topics that are missing, add partitions and change settings as the configuration says; what Kafka
+    /// cannot change is said
     Apply,
 }
 

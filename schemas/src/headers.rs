@@ -267,10 +267,16 @@ fn parse_attempt(text: &str) -> Result<u32, &'static str> {
 }
 
 /// Collects header values in one buffer, so that a record's headers cost two allocations and not one each.
-#[derive(Default)]
 pub(crate) struct HeaderWriter {
     text: String,
     ends: Vec<(&'static str, usize)>,
+}
+
+/// Room for the headers of a result of this project, so that the buffers seldom grow.
+impl Default for HeaderWriter {
+    fn default() -> Self {
+        Self { text: String::with_capacity(512), ends: Vec::with_capacity(NAMES.len()) }
+    }
 }
 
 impl HeaderWriter {

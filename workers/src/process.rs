@@ -45,7 +45,7 @@ impl Processor {
 
         let mut outcomes = self.pipeline.run(jobs).await.into_iter();
         let mut records = Vec::with_capacity(waiting.len());
-        for (origin, failure) in waiting {
+        for (mut origin, failure) in waiting {
             let outcome = match failure {
                 Some(failure) => Err(failure),
                 None => outcomes
@@ -53,12 +53,12 @@ impl Processor {
                     .expect("the pipeline returns one outcome per job")
                     .map_err(|error| origin.failure(error.stage, error.code, error.message, error.retriable)),
             };
-            self.settle(&origin, outcome, &mut records);
+            self.settle(&mut origin, outcome, &mut records);
         }
         records
     }
 
-    fn settle(&self, origin: &Origin, outcome: Result<Processed, Failure>, records: &mut Vec<Record>) {
+    fn settle(&self, origin: &mut Origin, outcome: Result<Processed, Failure>, records: &mut Vec<Record>) {
         match outcome {
             Ok(processed) => self.outbox.succeeded(origin, processed, &self.metrics, records),
             Err(failure) => self.outbox.failed(origin, failure, &self.metrics, records),

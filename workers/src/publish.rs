@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use schemas::{
-    Encoding, Failure, FailureCode, Headers, Job, JobResult, MessageKind, Outcome, Stage, Timestamp,
+    Encoding, Failure, FailureCode, Headers, Job, JobResult, MessageKind, Outcome, Stage, TimeSheet,
+    Timestamp,
 };
 use stages::{Processed, Provenance};
 use transport::{Header, Record};
@@ -35,7 +36,7 @@ impl Outbox {
     /// A job that came through all stages of this worker.
     pub(crate) fn succeeded(
         &self,
-        origin: &Origin,
+        origin: &mut Origin,
         processed: Processed,
         metrics: &PipelineMetrics,
         records: &mut Vec<Record>,
@@ -71,7 +72,7 @@ impl Outbox {
     /// A job that ends here as a failure: the terminal record, and the dead letter.
     pub(crate) fn failed(
         &self,
-        origin: &Origin,
+        origin: &mut Origin,
         failure: Failure,
         metrics: &PipelineMetrics,
         records: &mut Vec<Record>,
@@ -87,17 +88,15 @@ impl Outbox {
         let dead_letter = dead_letter::record(&self.dead_letters, origin, &failure, self.max_record_bytes);
         let body = schemas::encode_outcome(&Outcome::Failure(failure), Encoding::MessagePack)
             .expect("a failure holds only strings and numbers, which MessagePack always takes");
-        let mut headers = self.headers(origin, MessageKind::Failure);
-        headers.content_type = Some(Encoding::MessagePack.content_type().to_owned());
-        let mut terminal = self.record(&self.results, origin, &headers, body);
+        self.renew(origin, MessageKind::Failure, Encoding::MessagePack);
+        let mut terminal = self.record(&self.results, origin, &origin.headers, body);
         if !fits(&terminal, self.max_record_bytes) {
             // The key or the headers of the job are themselves too large. It must be answered all the same, or no
             // record behind it ever would be: with its id, and nothing else of what the producer wrote.
-            let of_ours = Headers { id: headers.id, ..self.headers_of_ours(MessageKind::Failure) };
-            terminal = Record {
-                key: None,
-                ..self.record(&self.results, origin, &of_ours, terminal.value.unwrap_or_default())
-            };
+            let headers =
+                Headers { id: Some(origin.id.clone()), ..self.headers_of_ours(MessageKind::Failure) };
+            let body = terminal.value.unwrap_or_default();
+            terminal = Record { key: None, ..self.record(&self.results, origin, &headers, body) };
         }
         records.push(terminal);
         records.push(dead_letter);
@@ -118,36 +117,34 @@ impl Outbox {
     fn onward(
         &self,
         topic: &Arc<str>,
-        origin: &Origin,
+        origin: &mut Origin,
         processed: Processed,
         metrics: &PipelineMetrics,
     ) -> Result<Record, Failure> {
         let job = self.stamped(origin, processed, metrics);
         let body = schemas::encode_job(&job).map_err(|error| self.unencodable(origin, &error))?;
-        let mut headers = self.headers(origin, MessageKind::Job);
-        headers.content_type = Some(Encoding::MessagePack.content_type().to_owned());
-        Ok(self.record(topic, origin, &headers, body))
+        self.renew(origin, MessageKind::Job, Encoding::MessagePack);
+        Ok(self.record(topic, origin, &origin.headers, body))
     }
 
     fn result(
         &self,
-        origin: &Origin,
+        origin: &mut Origin,
         processed: Processed,
         metrics: &PipelineMetrics,
     ) -> Result<Record, Failure> {
         let Job { inputs: outputs, parameters } = self.stamped(origin, processed, metrics);
-        metrics.e2e.observe(micros(schemas::TimeSheet::read(&parameters).total_us).as_secs_f64());
-        let mut headers = self.headers(origin, MessageKind::Result);
+        metrics.e2e.observe(micros(TimeSheet::read(&parameters).total_us).as_secs_f64());
+        self.renew(origin, MessageKind::Result, self.encoding);
         let result = JobResult {
-            model_name: headers.model.clone().unwrap_or_default(),
-            model_version: headers.model_version.clone().unwrap_or_default(),
+            model_name: origin.headers.model.clone().unwrap_or_default(),
+            model_version: origin.headers.model_version.clone().unwrap_or_default(),
             outputs,
             parameters,
         };
         let body = schemas::encode_outcome(&Outcome::Result(result), self.encoding)
             .map_err(|error| self.unencodable(origin, &error))?;
-        headers.content_type = Some(self.encoding.content_type().to_owned());
-        Ok(self.record(&self.results, origin, &headers, body))
+        Ok(self.record(&self.results, origin, &origin.headers, body))
     }
 
     /// The job with its time sheet brought up to this moment.
@@ -172,16 +169,17 @@ impl Outbox {
         origin.failure(self.stage, FailureCode::Internal, format!("outcome: {error}"), false)
     }
 
-    /// The headers of the next hop: identity and unknown headers as they came, the rest renewed.
-    fn headers(&self, origin: &Origin, kind: MessageKind) -> Headers {
-        let mut headers = origin.headers.clone();
+    /// Makes the headers those of the next hop: identity and unknown headers as they came, the rest renewed.
+    fn renew(&self, origin: &mut Origin, kind: MessageKind, encoding: Encoding) {
+        let attempt = origin.attempt();
+        let headers = &mut origin.headers;
         headers.kind = Some(kind);
         headers.source = Some(self.source.clone());
         headers.subject = Some(self.pipeline.clone());
-        headers.attempt = Some(origin.attempt());
+        headers.attempt = Some(attempt);
+        headers.content_type = Some(encoding.content_type().to_owned());
         headers.renew_trace();
-        self.stamp_provenance(&mut headers, kind);
-        headers
+        self.stamp_provenance(headers, kind);
     }
 
     /// Whoever runs the model says which one it was; a later stage leaves that as it is, because its own file may be

@@ -48,13 +48,9 @@ pub enum WorkerError {
 }
 
 impl WorkerError {
-    /// Whether Kafka could not be reached, rather than refused something or was used wrongly.
-    pub fn is_unavailability(&self) -> bool {
-        match self {
-            Self::Transport(error) => error.is_retryable(),
-            Self::Publish(error) => error.is_retryable(),
-            Self::Panicked(_) | Self::ConsumerEnded => false,
-        }
+    /// Whether Kafka could not be reached or refused, rather than a defect of this program.
+    pub fn is_of_kafka(&self) -> bool {
+        matches!(self, Self::Transport(_) | Self::Publish(_))
     }
 }
 

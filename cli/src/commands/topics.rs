@@ -1,5 +1,8 @@
 //! `millstream topics plan|apply`: the topics as they are, and as the configuration wants them.
 
+use std::time::Duration;
+
+use anyhow::Context;
 use serde::Serialize;
 use transport::{TopicAction, TopicAdmin, TopicPlan};
 
@@ -7,6 +10,9 @@ use crate::args::{Format, TopicsCommand};
 use crate::config_file::ConfigFile;
 use crate::exit::{Exit, ExitWith, Outcome};
 use crate::output;
+
+/// How long the brokers may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Serialize)]
 struct Row {
@@ -16,7 +22,13 @@ struct Row {
 }
 
 pub(crate) async fn run(command: TopicsCommand, format: Format, file: ConfigFile) -> Outcome {
-    let admin = TopicAdmin::new(&file.config.kafka).exit_with(Exit::Config)?;
+    let kafka = &file.config.kafka;
+    let admin = TopicAdmin::new(kafka).exit_with(Exit::Config)?;
+    // It knows why brokers do not answer, and is quicker to say so than the administration is.
+    transport::probe(kafka, &[], PATIENCE)
+        .await
+        .with_context(|| format!("no answer from kafka.brokers = {}", kafka.brokers))
+        .exit_with(Exit::Unavailable)?;
     let mut plans = admin.plan(&file.config.topic_specs()).await.exit_with(Exit::Unavailable)?;
     let mut created = Vec::new();
     if matches!(command, TopicsCommand::Apply) {

@@ -39,7 +39,7 @@ pub(crate) async fn run(args: WorkerArgs, file: ConfigFile) -> Outcome {
         .await
         .exit_with(Exit::Unavailable)?;
     worker.run(stop).await.map_err(|error| {
-        let exit = if error.is_unavailability() { Exit::Unavailable } else { Exit::Failed };
+        let exit = if error.is_of_kafka() { Exit::Unavailable } else { Exit::Failed };
         Failure::new(exit, error)
     })?;
     Ok(Exit::Done)

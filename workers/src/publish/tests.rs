@@ -69,9 +69,14 @@ fn processed(job: Job) -> Processed {
 }
 
 fn succeed(outbox: &Outbox) -> Vec<Record> {
-    let (origin, job) = origin(None);
+    let (mut origin, job) = origin(None);
     let mut records = Vec::new();
-    outbox.succeeded(&origin, processed(job), &Metrics::new().pipeline("digits", &Stage::ALL), &mut records);
+    outbox.succeeded(
+        &mut origin,
+        processed(job),
+        &Metrics::new().pipeline("digits", &Stage::ALL),
+        &mut records,
+    );
     records
 }
 
@@ -129,11 +134,11 @@ fn between_stages_a_job_goes_on_and_carries_the_models_name_only_past_the_model(
 
 #[test]
 fn a_failure_is_terminal_and_the_dead_letter_is_the_record_as_it_came() {
-    let (origin, _) = origin(Some(Bytes::from_static(b"\xc1 broken")));
+    let (mut origin, _) = origin(Some(Bytes::from_static(b"\xc1 broken")));
     let failure = origin.failure(Stage::Inference, FailureCode::Undecodable, "body: why", false);
     let mut records = Vec::new();
     let metrics = Metrics::new().pipeline("digits", &Stage::ALL);
-    outbox(None, None).failed(&origin, failure.clone(), &metrics, &mut records);
+    outbox(None, None).failed(&mut origin, failure.clone(), &metrics, &mut records);
     let [terminal, dead_letter] = records.try_into().unwrap();
 
     let terminal_headers = headers(&terminal);
@@ -182,7 +187,7 @@ fn a_job_whose_key_and_headers_are_too_large_is_answered_with_its_id_alone() {
     let failure = origin.failure(Stage::Inference, FailureCode::InvalidInput, "why", false);
     let mut records = Vec::new();
     outbox(None, None).failed(
-        &origin,
+        &mut origin,
         failure,
         &Metrics::new().pipeline("digits", &Stage::ALL),
         &mut records,
