@@ -107,7 +107,7 @@ Examples:
   millstream worker --pipeline digits --stage inference
   millstream worker --pipeline digits --stage preprocess,inference,postprocess --http 127.0.0.1:0")]
 pub(crate) struct WorkerArgs {
-    /// The pipeline, as declared under [pipelines]
+    /// The pipeline, as declared in the configuration
     #[arg(long, value_name = "NAME")]
     pub(crate) pipeline: String,
     /// The stages, separated by commas; more than one are fused and skip the topics between them

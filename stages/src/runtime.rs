@@ -1,6 +1,6 @@
 //! ONNX Runtime: found, probed, loaded once per process.
 //!
-//! The library is not linked; it is a file that is looked for in the places of [`locate`], in that order, and looked
+//! The library is not linked; it is a file that is looked for in the places of [`locate()`], in that order, and looked
 //! into before it is loaded, so that what is wrong with each place can be said. One process uses one library: loading
 //! two versions of it into one address space ends badly.
 

@@ -1,6 +1,6 @@
 //! Does it hold: the harness of the whole-system tests.
 //!
-//! A test takes its [`turn`], gets a [`Broker`] (a real Apache Kafka) and a [`Setting`] (a configuration with topics of
+//! A test takes its [`turn()`], gets a [`Broker`] (a real Apache Kafka) and a [`Setting`] (a configuration with topics of
 //! its own), starts [`Worker`]s as processes, lets the Python scripts beside this crate submit and read, and leaves the
 //! verdict to [`verdict`]. The scripts know the contract alone, so no code of the project checks itself.
 //!

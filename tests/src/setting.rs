@@ -78,7 +78,7 @@ impl Setting {
         Self::with(broker, name, "").await
     }
 
-    /// The same, with more tables in the configuration: any but those of [`Setting::write`].
+    /// The same, with tables in the configuration beside those that the harness writes by itself.
     ///
     /// # Errors
     /// When the topics cannot be created.

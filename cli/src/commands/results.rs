@@ -46,7 +46,7 @@ Exit codes: 0 done · 1 failed, or no result of a job asked for with --id · 3 s
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ResultsArgs {
-    /// The pipeline, as declared under [pipelines]
+    /// The pipeline, as declared in the configuration
     pipeline: String,
     /// Wait for new results; with --id, until each of the jobs has one
     #[arg(short, long)]

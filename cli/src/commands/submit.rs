@@ -39,7 +39,7 @@ failed · 69 Kafka cannot be reached.";
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct SubmitArgs {
-    /// The pipeline, as declared under [pipelines]
+    /// The pipeline, as declared in the configuration
     pipeline: String,
     /// Files to submit, each as one job; `-` reads standard input as one job
     #[arg(required = true, value_name = "FILE")]
