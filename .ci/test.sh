@@ -56,7 +56,7 @@ step model target/python/bin/python models/digits/evaluate.py --at-least 0.98
 if step build cargo build --release --package millstream; then
     # One at a time: each starts brokers and workers of its own, and they measure time.
     export MILLSTREAM_BIN=$PWD/target/release/millstream
-    step system timeout --kill-after=30 2700 cargo test --package tests --no-fail-fast -- --test-threads=1
+    step system timeout --kill-after=30 2700 cargo test --package tests --no-fail-fast -- --test-threads=1 --nocapture
 else
     failed=$((failed + 1))
     summary+="system       not run, for want of a binary"$'\n'

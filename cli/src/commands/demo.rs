@@ -5,10 +5,11 @@ mod images;
 mod report;
 
 use std::collections::HashMap;
+use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use producer::{Client, ClientOptions, ReadFrom, ResultFilter, Submission};
 use schemas::JobId;
 use transport::Kafka;
@@ -102,7 +103,14 @@ async fn submit_and_follow(
 
 /// Drawn on stderr, and only on a terminal.
 fn progress_bar(jobs: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("  {bar:40} {pos}/{len} jobs  {per_sec}  {elapsed}")
-        .expect("the template is a constant and valid");
-    ProgressBar::new(jobs as u64).with_style(style)
+    let rate = |state: &ProgressState, out: &mut dyn Write| {
+        // The bar shows what could be written; there is nobody to tell of an error.
+        write!(out, "{:.0} jobs/s", state.per_sec()).ok();
+    };
+    let style = ProgressStyle::with_template("  {bar:40} {pos}/{len} jobs  {rate}  {elapsed}")
+        .expect("the template is a constant and valid")
+        .with_key("rate", rate);
+    let progress = ProgressBar::new(jobs as u64).with_style(style);
+    progress.tick();
+    progress
 }

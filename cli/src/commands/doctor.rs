@@ -101,11 +101,8 @@ async fn kafka(file: &ConfigFile) -> Vec<Finding> {
     let cluster = match transport::probe(kafka, &names, PATIENCE).await {
         Ok(cluster) => cluster,
         Err(error) => {
-            let says = format!(
-                "{:#}; is a broker running at kafka.brokers = {}? (`millstream dev` starts one for development)",
-                anyhow::Error::new(error),
-                kafka.brokers
-            );
+            let says =
+                format!("{:#}; for development, `millstream dev` starts a broker", anyhow::Error::new(error));
             return vec![Finding::wrong("Kafka", Exit::Unavailable, says)];
         }
     };
