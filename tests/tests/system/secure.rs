@@ -165,11 +165,10 @@ async fn whoever_is_not_let_in_is_told_why_and_no_password_is_printed() -> Resul
 fn refusal_fault(what: &str, code: Option<i32>, printed: &str) -> Option<String> {
     let says_why = printed.to_lowercase().contains("authenticat");
     let fault = match (code, says_why, printed.contains(WRONG)) {
-        // Kafka does not let us in, and the configuration is what has to change: both codes say so.
-        (Some(69 | 78), true, false) => return None,
+        (Some(69), true, false) => return None,
         (_, _, true) => "prints the password",
-        (Some(69 | 78), false, _) => "does not say why",
-        _ => "ends with another code than 69 or 78",
+        (Some(69), false, _) => "does not say why",
+        _ => "ends with another code than 69",
     };
     Some(format!("{what} {fault} ({code:?}): {printed}"))
 }

@@ -35,10 +35,9 @@ pub(crate) async fn connect(
 
 async fn look_at(config: &Config, pipeline: &str, topics: &[String]) -> Result<(), Failure> {
     let cluster = transport::probe(&config.kafka, topics, PATIENCE).await.map_err(|error| {
-        let exit = if error.is_retryable() { Exit::Unavailable } else { Exit::Config };
         let advice = "`millstream dev` runs a broker for development, MILLSTREAM__KAFKA__BROKERS=host:port names another, \
                       and `millstream doctor` says more";
-        Failure::new(exit, anyhow!("{error}\n{advice}"))
+        Failure::new(Exit::Unavailable, anyhow!("{error}\n{advice}"))
     })?;
     for topic in cluster.topics {
         if let Err(reason) = topic.partitions {
