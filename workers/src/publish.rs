@@ -57,8 +57,8 @@ impl Outbox {
             }
             Ok(record) => {
                 let message = format!(
-                    "outcome: {} bytes are more than limits.max_record_bytes = {}; return fewer or smaller tensors, \
-                     or raise the limit together with the topic's max.message.bytes",
+                    "outcome: {} bytes are more than the {} that may be written; return fewer or smaller tensors, or raise \
+                     limits.max_record_bytes together with the topics' max.message.bytes",
                     record.size(),
                     self.max_record_bytes
                 );
@@ -93,8 +93,7 @@ impl Outbox {
         if !fits(&terminal, self.max_record_bytes) {
             // The key or the headers of the job are themselves too large. It must be answered all the same, or no
             // record behind it ever would be: with its id, and nothing else of what the producer wrote.
-            let headers =
-                Headers { id: Some(origin.id.clone()), ..self.headers_of_ours(MessageKind::Failure) };
+            let headers = self.headers_of_ours(origin, MessageKind::Failure);
             let body = terminal.value.unwrap_or_default();
             terminal = Record { key: None, ..self.record(&self.results, origin, &headers, body) };
         }
@@ -102,13 +101,14 @@ impl Outbox {
         records.push(dead_letter);
     }
 
-    /// Headers that owe nothing to the producer, so that their size is known.
-    fn headers_of_ours(&self, kind: MessageKind) -> Headers {
+    /// Headers that owe nothing to the producer but the id, so that their size is known.
+    fn headers_of_ours(&self, origin: &Origin, kind: MessageKind) -> Headers {
         Headers {
+            id: Some(origin.id.clone()),
             kind: Some(kind),
             source: Some(self.source.clone()),
             subject: Some(self.pipeline.clone()),
-            attempt: Some(1),
+            attempt: Some(origin.attempt()),
             content_type: Some(Encoding::MessagePack.content_type().to_owned()),
             ..Headers::default()
         }
