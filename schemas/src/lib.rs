@@ -28,6 +28,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod cancellation;
 mod codec;
 mod datatype;
 mod dead_letter;
@@ -41,6 +42,7 @@ mod limits;
 mod message_kind;
 mod outcome;
 mod parameter;
+mod retry;
 mod stage;
 mod tensor;
 mod time_sheet;
@@ -48,6 +50,7 @@ mod timestamp;
 mod topics;
 pub mod trace;
 
+pub use cancellation::Cancellation;
 pub use codec::{decode_job, decode_outcome, encode_job, encode_job_as, encode_outcome};
 pub use datatype::{Datatype, UnknownDatatype};
 pub use dead_letter::{DeadLetterReason, ERROR_HEADER_PREFIX};
@@ -61,9 +64,10 @@ pub use limits::Limits;
 pub use message_kind::MessageKind;
 pub use outcome::{Failure, FailureCode, JobResult, Outcome, UnknownFailureCode};
 pub use parameter::{Parameter, Parameters};
+pub use retry::{RETRY_HEADER_PREFIX, Retry};
 pub use stage::{Stage, UnknownStage};
 pub use tensor::{MAX_RANK, Tensor, TensorError};
 pub use time_sheet::TimeSheet;
 pub use timestamp::{Timestamp, TimestampError};
-pub use topics::TopicNames;
+pub use topics::{RetryDelay, TopicNames};
 pub use trace::TraceContext;

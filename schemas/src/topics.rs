@@ -1,9 +1,58 @@
 //! Where each kind of record travels.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Stage;
+
+/// How long a job that failed for a passing reason waits before it is run again. One topic for each: what comes first is
+/// due first, so whoever waits looks at the first record only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum RetryDelay {
+    /// After the first run.
+    #[serde(rename = "5s")]
+    FiveSeconds,
+    /// After the second run.
+    #[serde(rename = "1m")]
+    OneMinute,
+    /// After every later run.
+    #[serde(rename = "10m")]
+    TenMinutes,
+}
+
+impl RetryDelay {
+    /// Every delay, shortest first.
+    pub const ALL: [Self; 3] = [Self::FiveSeconds, Self::OneMinute, Self::TenMinutes];
+
+    /// The delay after the run number `attempt`, which is 1 for the first.
+    pub fn after(attempt: u32) -> Self {
+        match attempt {
+            0 | 1 => Self::FiveSeconds,
+            2 => Self::OneMinute,
+            _ => Self::TenMinutes,
+        }
+    }
+
+    /// The wait itself.
+    pub const fn duration(self) -> Duration {
+        match self {
+            Self::FiveSeconds => Duration::from_secs(5),
+            Self::OneMinute => Duration::from_secs(60),
+            Self::TenMinutes => Duration::from_secs(600),
+        }
+    }
+
+    /// The last part of the topic's name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::FiveSeconds => "5s",
+            Self::OneMinute => "1m",
+            Self::TenMinutes => "10m",
+        }
+    }
+}
 
 /// The topics of one pipeline. Each name can be set on its own, and pipelines may share one.
 ///
@@ -27,6 +76,10 @@ pub struct TopicNames {
     pub results: String,
     /// The original record of each failed job, with the reason in its headers.
     pub dead_letters: String,
+    /// Jobs that failed for a passing reason and wait to be run again, by the length of the wait.
+    pub retries: [String; 3],
+    /// Which jobs are withdrawn.
+    pub cancellations: String,
 }
 
 impl TopicNames {
@@ -42,6 +95,8 @@ impl TopicNames {
             postprocess: name(Stage::Postprocess.as_str()),
             results: name("results"),
             dead_letters: name("dead-letters"),
+            retries: RetryDelay::ALL.map(|delay| name(&format!("retry.{}", delay.as_str()))),
+            cancellations: name("cancellations"),
         }
     }
 
@@ -54,8 +109,8 @@ impl TopicNames {
         }
     }
 
-    /// All five names, in the order a job passes them.
-    pub fn all(&self) -> [&str; 5] {
-        [&self.preprocess, &self.inference, &self.postprocess, &self.results, &self.dead_letters]
+    /// The topic of the jobs that wait so long.
+    pub fn of_retry(&self, delay: RetryDelay) -> &str {
+        &self.retries[delay as usize]
     }
 }

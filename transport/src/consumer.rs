@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::error::TransportError;
 use crate::progress::Progress;
-use crate::record::{Partition, Received};
+use crate::record::{Offset, Partition, Received};
 
 /// A member of a consumer group.
 ///
@@ -24,13 +24,31 @@ pub trait Consumer: Send {
     /// must still learn of a revocation. Cancel safe.
     fn next_signal(&mut self) -> impl Future<Output = Option<Event>> + Send;
 
-    /// Writes down how far the group has come; resolves when the broker has it. Works while a revocation waits for
-    /// its release. Commits take effect in the order of the calls, whether or not their futures are polled.
+    /// Writes down how far the group has come, and `note` beside each offset; resolves when the broker has it. Works
+    /// while a revocation waits for its release. Commits take effect in the order of the calls, whether or not their
+    /// futures are polled.
     ///
     /// A commit that names a partition which is not assigned is refused as a whole
     /// ([`TransportError::LostMembership`]): it would set the next owner back.
-    fn commit(&self, progress: Progress)
-    -> impl Future<Output = Result<(), TransportError>> + Send + 'static;
+    fn commit(
+        &self,
+        progress: Progress,
+        note: &str,
+    ) -> impl Future<Output = Result<(), TransportError>> + Send + 'static;
+
+    /// What the group has committed for these partitions, in the same order. Waits for transactions that are being
+    /// ended, so that what it tells is settled.
+    fn committed(
+        &self,
+        partitions: &[Partition],
+    ) -> impl Future<Output = Result<Vec<Committed>, TransportError>> + Send + 'static;
+
+    /// Stops reading a partition until [`resume`](Self::resume); what has been read ahead may still come. A partition
+    /// that is assigned anew is read.
+    fn pause(&self, partition: &Partition);
+
+    /// Goes on reading a paused partition, after the last record that came.
+    fn resume(&self, partition: &Partition);
 
     /// How the consumer is doing, now and later.
     fn status(&self) -> watch::Receiver<Status>;
@@ -38,6 +56,19 @@ pub trait Consumer: Send {
     /// Leaves the group and ends the polling; bounded in time. What has not been committed before is read again by
     /// the next owner.
     fn close(self) -> impl Future<Output = ()> + Send;
+}
+
+/// What a group has written down about a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// The partition.
+    pub partition: Partition,
+    /// The next offset to read; `None` before the first commit.
+    pub next: Option<Offset>,
+    /// The note of the last commit; empty where there is none.
+    pub note: String,
+    /// The offset after the last record of the partition, as it was when it was asked for.
+    pub end: Offset,
 }
 
 /// Everything that a consumer can see.

@@ -27,6 +27,8 @@ mod publisher;
 
 mod outbox;
 
+mod transactions;
+
 mod admin;
 
 mod probe;
@@ -36,6 +38,7 @@ mod dev_broker;
 mod errors;
 mod log;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use self::admin::TopicAdmin;
@@ -45,6 +48,7 @@ pub use self::probe::{BrokerReport, ClusterReport, PartitionReport, TopicReport,
 pub use self::publisher::KafkaPublisher;
 pub use self::reader::KafkaReader;
 use self::settings::Settings;
+pub use self::transactions::KafkaTransactions;
 use crate::config::KafkaConfig;
 use crate::consumer::ConsumerOptions;
 use crate::error::{ConfigError, TransportError};
@@ -80,7 +84,20 @@ impl Kafka {
 impl Transport for Kafka {
     type Consumer = KafkaConsumer;
     type Publisher = KafkaPublisher;
+    type Transactions = KafkaTransactions;
     type Reader = KafkaReader;
+
+    async fn transactions(
+        &self,
+        _transactional_id: &str,
+        _consumer: &KafkaConsumer,
+    ) -> Result<KafkaTransactions, TransportError> {
+        Ok(KafkaTransactions {})
+    }
+
+    async fn max_record_bytes(&self, _topics: &[String]) -> Result<BTreeMap<String, usize>, TransportError> {
+        Ok(BTreeMap::new())
+    }
 
     async fn consumer(
         &self,

@@ -29,18 +29,20 @@ mod transport;
 mod error;
 
 mod config;
+pub mod crash_point;
 mod kafka;
 pub mod memory;
 mod partitioner;
 mod secret;
 mod topics;
+mod transactions;
 
 pub use self::config::{GroupProtocol, KafkaConfig, Mechanism, Protocol, SecurityConfig, Setting};
-pub use self::consumer::{Consumer, ConsumerOptions, Event, Revocation, Status};
+pub use self::consumer::{Committed, Consumer, ConsumerOptions, Event, Revocation, Status};
 pub use self::error::{ConfigError, FailedRecord, PublishError, PublishErrorKind, TransportError};
 pub use self::kafka::{
     BrokerReport, ClusterReport, DevBroker, Kafka, KafkaConsumer, KafkaPublisher, KafkaReader,
-    PartitionReport, TopicAdmin, TopicReport, librdkafka_version, probe,
+    KafkaTransactions, PartitionReport, TopicAdmin, TopicReport, librdkafka_version, probe,
 };
 pub use self::memory::Memory;
 pub use self::partitioner::partition_of_key;
@@ -50,4 +52,5 @@ pub use self::reader::{ReadFrom, Reader};
 pub use self::record::{Header, Offset, Partition, Position, Received, Record};
 pub use self::secret::Secret;
 pub use self::topics::{Difference, Remedy, TopicAction, TopicFound, TopicPlan, TopicSpec};
+pub use self::transactions::{TransactionError, Transactions};
 pub use self::transport::Transport;

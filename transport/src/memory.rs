@@ -11,7 +11,9 @@ mod group;
 mod log;
 mod publisher;
 mod reader;
+mod transactions;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +22,7 @@ use self::cluster::{Cluster, wait_for_change};
 pub use self::consumer::MemoryConsumer;
 pub use self::publisher::MemoryPublisher;
 pub use self::reader::MemoryReader;
+pub use self::transactions::MemoryTransactions;
 use crate::consumer::ConsumerOptions;
 use crate::error::{ConfigError, PublishErrorKind, TransportError};
 use crate::progress::Progress;
@@ -146,7 +149,20 @@ impl Memory {
 impl Transport for Memory {
     type Consumer = MemoryConsumer;
     type Publisher = MemoryPublisher;
+    type Transactions = MemoryTransactions;
     type Reader = MemoryReader;
+
+    async fn transactions(
+        &self,
+        _transactional_id: &str,
+        _consumer: &MemoryConsumer,
+    ) -> Result<MemoryTransactions, TransportError> {
+        Ok(MemoryTransactions {})
+    }
+
+    async fn max_record_bytes(&self, _topics: &[String]) -> Result<BTreeMap<String, usize>, TransportError> {
+        Ok(BTreeMap::new())
+    }
 
     async fn consumer(
         &self,

@@ -1,11 +1,13 @@
-//! The three ends of a transport behind one trait: Kafka and its in-memory twin.
+//! The ends of a transport behind one trait: Kafka and its in-memory twin.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 
 use crate::consumer::{Consumer, ConsumerOptions};
 use crate::error::TransportError;
 use crate::publisher::Publisher;
 use crate::reader::{ReadFrom, Reader};
+use crate::transactions::Transactions;
 
 /// Where records travel. Clones lead to the same place.
 pub trait Transport: Clone + Send + Sync + 'static {
@@ -13,6 +15,8 @@ pub trait Transport: Clone + Send + Sync + 'static {
     type Consumer: Consumer + 'static;
     /// Writes.
     type Publisher: Publisher;
+    /// Writes and commits as one.
+    type Transactions: Transactions;
     /// Reads without a group.
     type Reader: Reader + 'static;
 
@@ -26,6 +30,24 @@ pub trait Transport: Clone + Send + Sync + 'static {
 
     /// A publisher; share its clones rather than making several.
     fn publisher(&self) -> impl Future<Output = Result<Self::Publisher, TransportError>> + Send;
+
+    /// Transactions under the id `transactional_id`, which commit for `consumer`. Whoever had the id before is shut
+    /// out, and what it left unfinished is undone (or finished) before this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportError::Config`] on a broker that knows no transactions.
+    fn transactions(
+        &self,
+        transactional_id: &str,
+        consumer: &Self::Consumer,
+    ) -> impl Future<Output = Result<Self::Transactions, TransportError>> + Send;
+
+    /// The largest record that each of these topics takes, where the brokers tell.
+    fn max_record_bytes(
+        &self,
+        topics: &[String],
+    ) -> impl Future<Output = Result<BTreeMap<String, usize>, TransportError>> + Send;
 
     /// A reader of all partitions of `topic`.
     fn reader(

@@ -254,6 +254,9 @@ impl Config {
             for name in [&names.preprocess, &names.inference, &names.postprocess, &names.results] {
                 specs.insert(name.clone(), self.topic_spec(name, self.topics.retention_hours));
             }
+            for name in names.retries.iter().chain([&names.cancellations]) {
+                specs.insert(name.clone(), self.topic_spec(name, self.topics.retention_hours));
+            }
             let dead_letters = self.topic_spec(&names.dead_letters, self.topics.dead_letter_retention_hours);
             specs.insert(names.dead_letters.clone(), dead_letters);
         }

@@ -237,7 +237,7 @@ impl<T: Transport> Worker<T> {
 
     fn start_commit(&mut self) {
         let progress = self.committer.take();
-        let done = Box::pin(self.consumer.commit(progress.clone()));
+        let done = Box::pin(self.consumer.commit(progress.clone(), ""));
         self.committing = Some(Committing { progress, done });
     }
 

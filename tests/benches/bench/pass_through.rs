@@ -58,7 +58,7 @@ pub(crate) async fn run(arguments: &[String]) -> Result<()> {
         acknowledged += records;
         settled.merge(progress);
         if committed.elapsed() >= COMMIT_INTERVAL || acknowledged >= jobs {
-            consumer.commit(std::mem::take(&mut settled)).await?;
+            consumer.commit(std::mem::take(&mut settled), "").await?;
             committed = Instant::now();
         }
     }

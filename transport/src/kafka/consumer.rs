@@ -14,9 +14,10 @@ use super::poll_thread;
 use super::queue::{Bounds, Queue};
 use super::settings::Settings;
 use crate::config::KafkaConfig;
-use crate::consumer::{Consumer, ConsumerOptions, Event, Status};
+use crate::consumer::{Committed, Consumer, ConsumerOptions, Event, Status};
 use crate::error::{ConfigError, TransportError};
 use crate::progress::Progress;
+use crate::record::Partition;
 
 /// How long closing may take; somewhat more than leaving the group may.
 const CLOSE_LIMIT: Duration = Duration::from_secs(15);
@@ -75,9 +76,21 @@ impl Consumer for KafkaConsumer {
     fn commit(
         &self,
         progress: Progress,
+        _note: &str,
     ) -> impl Future<Output = Result<(), TransportError>> + Send + 'static {
         self.commits.commit(progress)
     }
+
+    fn committed(
+        &self,
+        _partitions: &[Partition],
+    ) -> impl Future<Output = Result<Vec<Committed>, TransportError>> + Send + 'static {
+        std::future::ready(Ok(Vec::new()))
+    }
+
+    fn pause(&self, _partition: &Partition) {}
+
+    fn resume(&self, _partition: &Partition) {}
 
     fn status(&self) -> watch::Receiver<Status> {
         self.context.status()

@@ -8,9 +8,10 @@ use tokio::sync::watch;
 
 use super::cluster::Cluster;
 use super::group::MemberId;
-use crate::consumer::{Consumer, ConsumerOptions, Event, Status};
+use crate::consumer::{Committed, Consumer, ConsumerOptions, Event, Status};
 use crate::error::TransportError;
 use crate::progress::Progress;
+use crate::record::Partition;
 
 /// A member of a consumer group in memory; leaves the group when it is dropped.
 pub struct MemoryConsumer {
@@ -73,9 +74,21 @@ impl Consumer for MemoryConsumer {
     fn commit(
         &self,
         progress: Progress,
+        _note: &str,
     ) -> impl Future<Output = Result<(), TransportError>> + Send + 'static {
         ready(self.cluster.commit(&self.group, self.member, &progress))
     }
+
+    fn committed(
+        &self,
+        _partitions: &[Partition],
+    ) -> impl Future<Output = Result<Vec<Committed>, TransportError>> + Send + 'static {
+        ready(Ok(Vec::new()))
+    }
+
+    fn pause(&self, _partition: &Partition) {}
+
+    fn resume(&self, _partition: &Partition) {}
 
     fn status(&self) -> watch::Receiver<Status> {
         self.status.clone()

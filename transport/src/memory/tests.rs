@@ -66,11 +66,11 @@ async fn revocation_on_demand_waits_for_the_release() {
     let revocation = revoked(&mut consumer).await;
     assert!(!revocation.lost);
     assert_eq!(revocation.partitions, [partition(1)]);
-    consumer.commit(committing(1, 5)).await.unwrap();
+    consumer.commit(committing(1, 5), "").await.unwrap();
     assert!(!taken.is_finished());
     revocation.release();
     taken.await.unwrap();
-    assert!(consumer.commit(committing(1, 5)).await.unwrap_err().is_lost_membership());
+    assert!(consumer.commit(committing(1, 5), "").await.unwrap_err().is_lost_membership());
     assert!(records(&mut consumer).await.iter().all(|received| received.position.partition.index == 0));
 
     memory.give_back(GROUP);
@@ -98,7 +98,7 @@ async fn lost_partitions_are_gone_at_once() {
     let mut consumer = member(&memory).await;
     assigned(&mut consumer).await;
     assert_eq!(records(&mut consumer).await.len(), 3);
-    consumer.commit(committing(0, 1)).await.unwrap();
+    consumer.commit(committing(0, 1), "").await.unwrap();
     memory.lose(GROUP, &[partition(0)]);
     assert!(revoked(&mut consumer).await.lost);
     // The only member joins again, and begins at what was committed.
@@ -159,10 +159,10 @@ async fn failures_are_injected() {
     let mut consumer = member(&memory).await;
     assigned(&mut consumer).await;
     memory.fail_commits(CommitFault::Unavailable, 1);
-    assert!(consumer.commit(committing(0, 1)).await.unwrap_err().is_retryable());
+    assert!(consumer.commit(committing(0, 1), "").await.unwrap_err().is_retryable());
     memory.fail_commits(CommitFault::Fatal, 1);
-    assert!(consumer.commit(committing(0, 1)).await.unwrap_err().is_fatal());
-    consumer.commit(committing(0, 1)).await.unwrap();
+    assert!(consumer.commit(committing(0, 1), "").await.unwrap_err().is_fatal());
+    consumer.commit(committing(0, 1), "").await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -172,7 +172,7 @@ async fn records_wait_for_the_brokers_but_not_for_ever() {
     let consumer = member(&memory).await;
     memory.set_reachable(false);
     assert!(!consumer.status().borrow().brokers_up);
-    assert!(consumer.commit(committing(0, 1)).await.unwrap_err().is_retryable());
+    assert!(consumer.commit(committing(0, 1), "").await.unwrap_err().is_retryable());
     assert!(memory.reader(TOPIC, ReadFrom::Beginning).await.unwrap_err().is_retryable());
     let begin = tokio::time::Instant::now();
     let error = publisher.publish(vec![Record::new(TOPIC, "late")]).await.unwrap_err();

@@ -30,8 +30,8 @@ pub(crate) async fn resume_where_they_have_committed<B: Backend>(backend: &B) {
     for received in &records {
         progress.record(&received.position);
     }
-    soon("commit", first.commit(progress)).await.unwrap();
-    soon("an empty commit", first.commit(Progress::new())).await.unwrap();
+    soon("commit", first.commit(progress, "")).await.unwrap();
+    soon("an empty commit", first.commit(Progress::new(), "")).await.unwrap();
     soon("close", first.close()).await;
 
     let mut second = join(backend, &group, &topic, ConsumerOptions::default()).await;
@@ -83,6 +83,6 @@ pub(crate) async fn know_their_lag<B: Backend>(backend: &B) {
     for received in &records {
         progress.record(&received.position);
     }
-    soon("commit", consumer.commit(progress)).await.unwrap();
+    soon("commit", consumer.commit(progress, "")).await.unwrap();
     tokio::time::timeout(DEADLINE, status.wait_for(lag(0))).await.expect("no lag").unwrap();
 }

@@ -31,7 +31,7 @@ async fn work(mut consumer: impl Consumer, stop: Arc<Notify>, total: Arc<AtomicU
             Event::Assigned(partitions) => held.extend(partitions),
             Event::Revoked(revocation) => {
                 assert!(!revocation.lost);
-                soon("commit", consumer.commit(progress.clone())).await.unwrap();
+                soon("commit", consumer.commit(progress.clone(), "")).await.unwrap();
                 progress.forget(&revocation.partitions);
                 held.retain(|partition| !revocation.partitions.contains(partition));
                 revocation.release();
@@ -39,7 +39,7 @@ async fn work(mut consumer: impl Consumer, stop: Arc<Notify>, total: Arc<AtomicU
             Event::Error(error) => assert!(!error.is_fatal(), "{error}"),
         }
     }
-    soon("commit", consumer.commit(progress)).await.unwrap();
+    soon("commit", consumer.commit(progress, "")).await.unwrap();
     soon("close", consumer.close()).await;
     records
 }
@@ -133,7 +133,7 @@ pub(crate) async fn hold_partitions_until_they_are_released<B: Backend>(backend:
     for received in &records {
         progress.record(&received.position);
     }
-    soon("a commit within the revocation", first.commit(progress)).await.unwrap();
+    soon("a commit within the revocation", first.commit(progress, "")).await.unwrap();
     let given_up = revocation.partitions.clone();
     revocation.release();
     assert_eq!(soon("the assignment", assigned(&mut second)).await, given_up);

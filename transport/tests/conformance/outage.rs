@@ -31,5 +31,5 @@ pub(crate) async fn is_survived<B: Interruptible>(backend: &B) {
     for received in &records {
         progress.record(&received.position);
     }
-    soon("commit", consumer.commit(progress)).await.unwrap();
+    soon("commit", consumer.commit(progress, "")).await.unwrap();
 }

@@ -106,14 +106,26 @@ impl Config {
     fn check_roles(&self, faults: &mut Vec<ConfigFault>) {
         let mut roles: BTreeMap<String, (&str, &str)> = BTreeMap::new();
         for name in self.pipelines.keys() {
-            let TopicNames { preprocess, inference, postprocess, results, dead_letters } =
-                self.topic_names(name);
+            let TopicNames {
+                preprocess,
+                inference,
+                postprocess,
+                results,
+                dead_letters,
+                retries,
+                cancellations,
+            } = self.topic_names(name);
+            let [soon, later, last] = retries;
             for (role, topic) in [
                 ("preprocess", preprocess),
                 ("inference", inference),
                 ("postprocess", postprocess),
                 ("results", results),
                 ("dead_letters", dead_letters),
+                ("retry.5s", soon),
+                ("retry.1m", later),
+                ("retry.10m", last),
+                ("cancellations", cancellations),
             ] {
                 let path = format!("pipelines.{name}.topics.{role}");
                 check_name(&path, &topic, faults);

@@ -1,0 +1,96 @@
+//! A request to withdraw jobs: a record without a body on the pipeline's topic of cancellations.
+
+use crate::headers::{HeaderPair, HeaderWriter, text_of};
+use crate::{DecodeError, JobId, Timestamp};
+
+const SPEC_VERSION: &str = "ce_specversion";
+const TYPE: &str = "ce_type";
+const ID: &str = "ce_id";
+const BATCH_ID: &str = "ce_batchid";
+const SOURCE: &str = "ce_source";
+const TIME: &str = "ce_time";
+
+/// Which jobs are withdrawn: those that have not been started end as `cancelled`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Cancellation {
+    /// The job of this id.
+    Job(JobId),
+    /// All jobs of this batch.
+    Batch(String),
+}
+
+impl Cancellation {
+    /// The value of `ce_type`.
+    pub const TYPE: &str = "dev.millstream.cancel.v1";
+
+    /// The headers of its record.
+    pub fn write(&self, source: &str, time: &Timestamp) -> Vec<HeaderPair> {
+        let mut writer = HeaderWriter::default();
+        writer.put(SPEC_VERSION, "1.0");
+        match self {
+            Self::Job(id) => writer.put(ID, id.as_str()),
+            Self::Batch(batch) => writer.put(BATCH_ID, batch),
+        }
+        writer.put(TYPE, Self::TYPE);
+        writer.put(SOURCE, source);
+        writer.put(TIME, time.as_str());
+        writer.finish()
+    }
+
+    /// Reads it from the headers of a record.
+    ///
+    /// # Errors
+    ///
+    /// If it is not a cancellation, or names neither a job nor a batch, or both.
+    pub fn read<'a>(
+        pairs: impl IntoIterator<Item = (&'a str, Option<&'a [u8]>)>,
+    ) -> Result<Self, DecodeError> {
+        let (mut kind, mut id, mut batch) = (None, None, None);
+        for (name, value) in pairs {
+            match name {
+                TYPE => kind = Some(text_of(TYPE, value)?),
+                ID => id = Some(text_of(ID, value)?),
+                BATCH_ID => batch = Some(text_of(BATCH_ID, value)?),
+                _ => {}
+            }
+        }
+        let fault = |name: &str, message: String| DecodeError::invalid(format!("headers.{name}"), message);
+        if kind != Some(Self::TYPE) {
+            return Err(fault(TYPE, format!("is not {}", Self::TYPE)));
+        }
+        match (id, batch) {
+            (Some(id), None) => JobId::new(id).map(Self::Job).map_err(|error| fault(ID, error.to_string())),
+            (None, Some(batch)) => Ok(Self::Batch(batch.to_owned())),
+            (Some(_), Some(_)) => Err(fault(ID, "stands beside ce_batchid; name one of them".to_owned())),
+            (None, None) => Err(fault(ID, "is missing, and ce_batchid too; name one of them".to_owned())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[HeaderPair]) -> Result<Cancellation, DecodeError> {
+        Cancellation::read(pairs.iter().map(|(name, value)| (&**name, value.as_deref())))
+    }
+
+    #[test]
+    fn reads_back_what_it_writes() {
+        let time = Timestamp::from_unix_millis(1_700_000_000_000);
+        for cancellation in
+            [Cancellation::Job(JobId::new("a-1").unwrap()), Cancellation::Batch("monday".into())]
+        {
+            assert_eq!(read(&cancellation.write("/x", &time)), Ok(cancellation));
+        }
+    }
+
+    #[test]
+    fn names_one_of_the_two() {
+        let kind = || (TYPE.into(), Some(Cancellation::TYPE.into()));
+        assert_eq!(read(&[kind()]).unwrap_err().path, "headers.ce_id");
+        let both = [kind(), (ID.into(), Some("a".into())), (BATCH_ID.into(), Some("b".into()))];
+        assert!(read(&both).unwrap_err().to_string().contains("beside"));
+        assert_eq!(read(&[(ID.into(), Some("a".into()))]).unwrap_err().path, "headers.ce_type");
+    }
+}
