@@ -54,7 +54,7 @@ impl Envelope {
             unknown: submission.headers,
             ..Headers::default()
         };
-        headers.renew_trace();
+        headers.renew_trace(&self.source);
         let headers = headers.write().into_iter().map(|(name, value)| Header { name, value }).collect();
         let topic = Arc::clone(self.topic(submission.stage));
         let record = Record { topic, key: submission.key, value: Some(body), headers };

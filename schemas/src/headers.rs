@@ -207,14 +207,16 @@ impl Headers {
         pairs
     }
 
-    /// Continues the trace with a new span for the next hop, and returns that span. Without a trace that can be read, a
-    /// new one starts, and the state of the old one is dropped.
-    pub fn renew_trace(&mut self) -> TraceContext {
+    /// Continues the trace with the span of this hop, which its `ce_source` names, and returns that span. Without a trace
+    /// that can be read, the trace of the job starts, and the state of the old one is dropped.
+    ///
+    /// The same headers and hop always come to the same span: a repeat is the same bytes.
+    pub fn renew_trace(&mut self, hop: &str) -> TraceContext {
         let next = match self.traceparent.as_deref().and_then(TraceContext::parse) {
-            Some(parent) => parent.child(),
+            Some(parent) => parent.child(hop),
             None => {
                 self.tracestate = None;
-                TraceContext::root()
+                self.id.as_ref().map_or_else(TraceContext::random, |id| TraceContext::of_job(id, hop))
             }
         };
         self.traceparent = Some(next.to_string());

@@ -178,7 +178,7 @@ impl Outbox {
         headers.subject = Some(self.pipeline.clone());
         headers.attempt = Some(attempt);
         headers.content_type = Some(encoding.content_type().to_owned());
-        headers.renew_trace();
+        headers.renew_trace(&self.source);
         self.stamp_provenance(headers, kind);
     }
 

@@ -58,7 +58,7 @@ fn a_plain_job_has_the_headers_of_the_contract_and_no_others() {
 
 #[test]
 fn everything_that_can_be_said_is_written() {
-    let parent = TraceContext::root();
+    let parent = TraceContext::random();
     let submission = Submission {
         deadline: Some("2026-01-31T12:00:00+01:00".parse().unwrap()),
         traceparent: Some(parent.to_string()),
