@@ -72,9 +72,12 @@ impl Envelope {
 }
 
 /// The first header whose name means something to the contract. What the contract does not know comes back as unknown,
-/// so there is no second list of names here.
+/// so there is no second list of names here, but for the marks that workers and replays let ride among them.
 fn reserved(headers: &[(String, Option<bytes::Bytes>)]) -> Option<String> {
-    let is_known = |name: &str| Headers::read([(name, Some(b"".as_slice()))]).0.unknown.is_empty();
+    const MARKS: [&str; 2] = [schemas::REPLAY_COUNT_HEADER, schemas::DEFAULTED_HEADER];
+    let is_known = |name: &str| {
+        MARKS.contains(&name) || Headers::read([(name, Some(b"".as_slice()))]).0.unknown.is_empty()
+    };
     headers.iter().map(|(name, _)| name).find(|name| is_known(name)).cloned()
 }
 

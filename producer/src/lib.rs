@@ -9,8 +9,8 @@
 //!   while there is room.
 //! - **Nothing is skipped.** A terminal record that cannot be decoded is an error that says where it lies; one that a
 //!   filter cannot rule out is returned.
-//!
-//! Delivery is at least once, so a result can come twice; it carries the same id both times.
+//! - **Each outcome comes once.** Delivery is at least once unless a pipeline is declared otherwise, so a crash can leave
+//!   a second record of the same outcome; [`Results`] drops it and counts it.
 //!
 //! ```
 //! use producer::{Client, ClientOptions, ReadFrom, ResultFilter, Submission};
@@ -55,7 +55,8 @@
 //! # }
 //! ```
 //!
-//! Read in this order: `submission.rs`, `envelope.rs`, `submit.rs`, `outcome.rs`, `results.rs`, `wait.rs`.
+//! Read in this order: `submission.rs`, `envelope.rs`, `submit.rs`, `outcome.rs`, `results.rs`,
+//! `repeats.rs`, `wait.rs`.
 
 mod submission;
 
@@ -68,6 +69,8 @@ mod submit;
 mod outcome;
 
 mod results;
+
+mod repeats;
 
 mod wait;
 

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 
 use crate::dead_letter::ERROR_HEADER_PREFIX;
 use crate::error::quoted;
+use crate::retry::RETRY_HEADER_PREFIX;
 use crate::{DecodeError, JobId, MessageKind, Timestamp, TraceContext};
 
 /// The name and value of one header, as they go into a record.
@@ -118,7 +119,7 @@ pub struct Headers {
 impl Headers {
     /// Reads the headers of a record. It never fails: what can be read is read, what cannot is left out, and the first
     /// fault stands beside it and makes the job `invalid_input`. A header of ours that comes twice is a fault, except
-    /// trace context, where the last one counts. Headers of an older dead letter are left out.
+    /// trace context, where the last one counts. Headers of an older dead letter or of a retry are left out.
     ///
     /// ```
     /// use schemas::Headers;
@@ -136,7 +137,8 @@ impl Headers {
         let mut seen = 0_u32;
         for (name, value) in pairs {
             let Some(index) = NAMES.iter().position(|known| *known == name) else {
-                if !name.starts_with(ERROR_HEADER_PREFIX) {
+                // They are about a record that lay elsewhere, and this one has left there.
+                if !name.starts_with(ERROR_HEADER_PREFIX) && !name.starts_with(RETRY_HEADER_PREFIX) {
                     headers.unknown.push((name.to_owned(), value.map(Bytes::copy_from_slice)));
                 }
                 continue;

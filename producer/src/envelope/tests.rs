@@ -102,8 +102,10 @@ fn check_header(name: &str, is_reserved: bool) {
 
 #[test]
 fn headers_of_the_contract_are_not_for_the_caller() {
-    for name in ["ce_id", "ce_time", "ce_attempt", "content-type", "traceparent", "ms_model", "ms_error_code"]
-    {
+    for name in ["ce_id", "ce_time", "ce_attempt", "content-type", "traceparent", "ms_model"] {
+        check_header(name, true);
+    }
+    for name in ["ms_error_code", "ms_retry_topic", "ms_replay_count", "ms_defaulted"] {
         check_header(name, true);
     }
     for name in ["mine", "ce_extension", "ms_other", "Content-Type"] {

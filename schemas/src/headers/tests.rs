@@ -159,3 +159,11 @@ fn a_dead_letter_replaces_the_reason_of_an_older_one() {
     let bad = DeadLetterReason::read([("ms_error_code", Some(&b"timeout"[..]))]).unwrap_err();
     assert_eq!(bad.to_string(), "headers.ms_error_message: is missing");
 }
+
+#[test]
+fn headers_of_a_retry_stay_in_the_retry_topic() {
+    let pairs: [Pair; 3] =
+        [("ms_retry_topic", Some(b"t")), ("ms_retry_due", Some(b"2026-01-01T00:00:00Z")), ("k", Some(b"v"))];
+    let (headers, fault) = Headers::read(pairs);
+    assert_eq!((headers.unknown, fault), (vec![("k".to_owned(), Some("v".into()))], None));
+}
