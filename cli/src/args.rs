@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use schemas::Stage;
 
+use crate::commands::cancel::CancelArgs;
 use crate::commands::results::ResultsArgs;
 use crate::commands::submit::SubmitArgs;
 
@@ -70,6 +71,8 @@ pub(crate) enum Command {
     Submit(SubmitArgs),
     /// Read results
     Results(ResultsArgs),
+    /// Withdraw jobs that have not started
+    Cancel(CancelArgs),
     /// Compare the topics with the configuration, or create those that are missing
     #[command(subcommand)]
     Topics(TopicsCommand),

@@ -65,6 +65,11 @@ impl Envelope {
         Ok(record)
     }
 
+    /// Who writes.
+    pub(crate) fn source(&self) -> &str {
+        &self.source
+    }
+
     fn topic(&self, stage: Stage) -> &Arc<str> {
         let of_stage = self.topics.iter().find(|(named, _)| *named == stage);
         &of_stage.expect("every stage has a topic").1

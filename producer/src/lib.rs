@@ -1,4 +1,4 @@
-//! Who asks: submits jobs to a pipeline and reads what they came to.
+//! Who asks: submits jobs to a pipeline, withdraws them, and reads what they came to.
 //!
 //! A [`Client`] speaks to one pipeline. What it promises:
 //!
@@ -55,7 +55,7 @@
 //! # }
 //! ```
 //!
-//! Read in this order: `submission.rs`, `envelope.rs`, `submit.rs`, `outcome.rs`, `results.rs`,
+//! Read in this order: `submission.rs`, `envelope.rs`, `submit.rs`, `cancel.rs`, `outcome.rs`, `results.rs`,
 //! `repeats.rs`, `wait.rs`.
 
 mod submission;
@@ -65,6 +65,8 @@ mod envelope;
 mod client;
 
 mod submit;
+
+mod cancel;
 
 mod outcome;
 
@@ -82,7 +84,7 @@ mod answers;
 pub use transport::ReadFrom;
 
 pub use self::client::{Client, ClientOptions, Window};
-pub use self::error::{Rejection, ResultError, SubmitError, UndecodableResult, WaitError};
+pub use self::error::{CancelError, Rejection, ResultError, SubmitError, UndecodableResult, WaitError};
 pub use self::outcome::{JobOutcome, ResultFilter};
 pub use self::results::Results;
 pub use self::submission::{Payload, Submission};

@@ -1,5 +1,7 @@
 //! A request to withdraw jobs: a record without a body on the pipeline's topic of cancellations.
 
+use std::fmt;
+
 use crate::headers::{HeaderPair, HeaderWriter, text_of};
 use crate::{DecodeError, JobId, Timestamp};
 
@@ -63,6 +65,16 @@ impl Cancellation {
             (None, Some(batch)) => Ok(Self::Batch(batch.to_owned())),
             (Some(_), Some(_)) => Err(fault(ID, "stands beside ce_batchid; name one of them".to_owned())),
             (None, None) => Err(fault(ID, "is missing, and ce_batchid too; name one of them".to_owned())),
+        }
+    }
+}
+
+/// `job a-17`, `batch monday`.
+impl fmt::Display for Cancellation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Job(id) => write!(f, "job {id}"),
+            Self::Batch(batch) => write!(f, "batch {batch}"),
         }
     }
 }

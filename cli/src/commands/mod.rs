@@ -1,5 +1,6 @@
 //! One file per subcommand; each is a thin call into a crate.
 
+pub(crate) mod cancel;
 pub(crate) mod results;
 pub(crate) mod submit;
 
@@ -37,6 +38,7 @@ async fn run_to_the_end(command: Command, global: &Global) -> Outcome {
     match command {
         Command::Submit(args) => submit::run(args, global).await,
         Command::Results(args) => results::run(args, global).await,
+        Command::Cancel(args) => cancel::run(args, global).await,
         Command::Topics(command) => topics::run(command, global.output, configure(global)?).await,
         Command::Validate => validate::run(global).await,
         Command::Doctor => doctor::run(global).await,
