@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use crate::dead_letter::ERROR_HEADER_PREFIX;
 use crate::error::quoted;
 use crate::retry::RETRY_HEADER_PREFIX;
-use crate::{DecodeError, JobId, MessageKind, Timestamp, TraceContext};
+use crate::{DecodeError, JobId, MessageKind, Timestamp, TraceContext, marks};
 
 /// The name and value of one header, as they go into a record.
 pub type HeaderPair = (Cow<'static, str>, Option<Bytes>);
@@ -60,7 +60,7 @@ const CLOUD_EVENTS_VERSION: &str = "1.0";
 
 /// Everything the headers of a record say. Headers of other projects pass through in [`Headers::unknown`].
 #[derive(Debug, Clone, PartialEq, Eq, Default, JsonSchema)]
-#[schemars(description = "The headers of a record. Others pass through unchanged.")]
+#[schemars(description = "The headers of a record. Others pass through unchanged.", transform = marks::describe)]
 pub struct Headers {
     /// The job's id and idempotency key, unchanged on every hop.
     #[schemars(rename = "ce_id")]
@@ -83,7 +83,7 @@ pub struct Headers {
     /// Groups jobs submitted together.
     #[schemars(rename = "ce_batchid")]
     pub batch_id: Option<String>,
-    /// 1 on the first run, one more each time it is run again; decimal digits.
+    /// 1 on the first run, one more each time it is run again from a retry topic; decimal digits.
     #[schemars(rename = "ce_attempt", with = "Option<String>", regex(pattern = r"^[1-9][0-9]*$"))]
     pub attempt: Option<u32>,
     /// Reserved.
@@ -95,7 +95,7 @@ pub struct Headers {
     /// How the body is written.
     #[schemars(rename = "content-type")]
     pub content_type: Option<String>,
-    /// W3C trace context, renewed on every hop. Kept as it came: one that cannot be read is no fault.
+    /// W3C trace context, renewed on every hop, to the same span when the hop is repeated. Kept as it came: one that cannot be read is no fault.
     pub traceparent: Option<String>,
     /// W3C trace state, passed on with the trace.
     pub tracestate: Option<String>,

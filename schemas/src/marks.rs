@@ -2,6 +2,7 @@
 //! result is a default in place of a failure.
 
 use bytes::Bytes;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::{FailureCode, Headers};
 
@@ -43,6 +44,24 @@ impl Headers {
         if let Some(value) = value {
             self.unknown.push((name.to_owned(), Some(value)));
         }
+    }
+}
+
+/// Adds the marks to the schema of [`Headers`], where they have no fields.
+pub(crate) fn describe(schema: &mut Schema) {
+    let mut code = FailureCode::json_schema(&mut SchemaGenerator::default());
+    code.insert(
+        "description".to_owned(),
+        "On a result that stands in for a failure: what the job failed with.".into(),
+    );
+    let count = serde_json::json!({
+        "description": "How often the job came back from the dead letters; decimal digits.",
+        "type": "string",
+        "pattern": "^[1-9][0-9]*$",
+    });
+    if let Some(properties) = schema.get_mut("properties").and_then(|properties| properties.as_object_mut()) {
+        properties.insert(REPLAY_COUNT_HEADER.to_owned(), count);
+        properties.insert(DEFAULTED_HEADER.to_owned(), code.to_value());
     }
 }
 
