@@ -105,7 +105,7 @@ async fn cancel<T: Transport, W: Write>(
     }
     match last_error {
         None => Ok(Exit::Done),
-        Some(error) if taken == 0 => Err(refused(error, total)),
+        Some(error) if taken == 0 => Err(refused(&error, total)),
         Some(_) => Ok(Exit::Partial),
     }
 }
@@ -122,7 +122,7 @@ fn line(cancellation: &Cancellation, format: Format) -> anyhow::Result<String> {
 }
 
 /// None of them was taken.
-fn refused(error: CancelError, total: usize) -> Failure {
+fn refused(error: &CancelError, total: usize) -> Failure {
     let exit = if error.is_retryable { Exit::Unavailable } else { Exit::Failed };
     let advice = "see that the brokers are up (`millstream doctor` looks at them), and ask again";
     Failure::new(exit, anyhow::anyhow!("{error}; none of {total} cancellations was taken; {advice}"))
