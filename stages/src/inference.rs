@@ -119,7 +119,7 @@ impl Inference {
         };
         match blocking(run).await {
             Ok(mut outcomes) => Ok(outcomes.pop().expect("there is at least one session").job),
-            Err(error) => Err(ModelError { message: error.message, retriable: error.retriable }),
+            Err(JobError { code, message, class, .. }) => Err(ModelError { code, message, class }),
         }
     }
 

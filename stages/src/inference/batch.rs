@@ -8,6 +8,7 @@ use schemas::{Job, Parameters, Stage, Tensor};
 
 use super::Inferred;
 use crate::error::{Fault, JobError, panic_text};
+use crate::failure_class::FailureClass;
 use crate::model::{Model, ModelError, ModelInput};
 use crate::numbers;
 use crate::operation::{kind_of, quoted};
@@ -63,7 +64,8 @@ impl Member {
     }
 }
 
-/// Runs the members of a group together. If that fails, each is run alone, so that only those fail that are to blame.
+/// Runs the members of a group together. If that fails, each is run alone, so that only those fail that are to blame;
+/// unless every later run would fail as well.
 fn run_group(
     model: &mut dyn Model,
     signature: &Signature,
@@ -80,7 +82,7 @@ fn run_group(
                 .map(|(member, outputs)| member.inferred(outputs, elapsed, rows))
                 .collect()
         }
-        Err(error) if group.len() == 1 => {
+        Err(error) if group.len() == 1 || error.class == FailureClass::Fatal => {
             group.into_iter().map(|member| (member.index, Err(error.clone().into()))).collect()
         }
         Err(error) => {
