@@ -27,7 +27,7 @@ pub use config::{BatchAxis, ModelConfig, PipelineConfig, RuntimeConfig, StageCon
 pub use error::{JobError, LoadError};
 pub use failure_class::FailureClass;
 pub use inference::{Inference, Inferred};
-pub use model::{Model, ModelError, ModelInput, OnnxModel};
+pub use model::{Model, ModelError, ModelInput, OnnxModel, Stop};
 pub use pipeline::{Pipeline, PipelineSpec, Processed, StageTimes};
 pub use postprocess::{ArgMax, Labels, Postprocess, PostprocessStep, Softmax, TopK};
 pub use preprocess::{

@@ -4,6 +4,8 @@
 mod onnx;
 mod values;
 
+use std::sync::Arc;
+
 use schemas::{Datatype, FailureCode, Tensor};
 
 pub use onnx::OnnxModel;
@@ -18,6 +20,20 @@ pub trait Model: Send {
 
     /// Runs it on one batch and gives its outputs in the order of the signature. Blocks until it is done.
     fn run(&mut self, inputs: &[ModelInput<'_>]) -> Result<Vec<Tensor>, ModelError>;
+
+    /// What ends a run of this model from another thread.
+    fn stopper(&self) -> Arc<dyn Stop>;
+}
+
+/// Ends the runs of one [`Model`]. It cannot tell one run from the next: whoever stops sees to it that it is the right one
+/// that goes on.
+pub trait Stop: Send + Sync {
+    /// Ends the run that goes on, and every later one until [`Stop::resume`]. Does not wait: the run returns with an error
+    /// as soon as it can.
+    fn stop(&self) -> Result<(), ModelError>;
+
+    /// Lets the model run again.
+    fn resume(&self) -> Result<(), ModelError>;
 }
 
 /// One input of a batch: the tensors of its jobs, which follow each other along the first axis.

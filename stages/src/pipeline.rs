@@ -81,7 +81,9 @@ impl Pipeline {
         spec: PipelineSpec<'_>,
         models: Vec<Box<dyn Model>>,
     ) -> Result<Self, LoadError> {
-        Self::build(stages, spec, || Ok(Inference::with_models(models, digest(b""))))
+        Self::build(stages, spec, || {
+            Ok(Inference::with_models(models, digest(b"")).limited(&spec.pipeline.model, spec.model))
+        })
     }
 
     fn build(
@@ -174,7 +176,7 @@ impl Pipeline {
                 let signature = inference.shared_signature();
                 let run = move || {
                     let entries = drop_expired(entries, &deadlines);
-                    let entries = run_inference(&mut **session, &signature, entries);
+                    let entries = run_inference(&mut session, &signature, entries);
                     // The next batch can have the session while this one is postprocessed.
                     drop(session);
                     match postprocess {

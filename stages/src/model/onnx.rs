@@ -1,6 +1,7 @@
 //! A model on ONNX Runtime: one session.
 
 use std::fmt;
+use std::sync::Arc;
 
 use ort::ErrorCode;
 use ort::logging::LogLevel;
@@ -10,7 +11,7 @@ use ort::value::{Outlet, ValueType};
 use schemas::Tensor;
 
 use super::values::{datatype_of, to_tensor, to_value};
-use super::{Model, ModelError, ModelInput};
+use super::{Model, ModelError, ModelInput, Stop};
 use crate::config::{BatchAxis, ModelConfig};
 use crate::error::LoadError;
 use crate::failure_class::FailureClass;
@@ -22,7 +23,7 @@ use crate::signature::{Dimension, Signature, TensorSpec};
 pub struct OnnxModel {
     session: Session,
     signature: Signature,
-    run_options: RunOptions,
+    run_options: Arc<RunOptions>,
 }
 
 impl fmt::Debug for OnnxModel {
@@ -75,10 +76,10 @@ fn builder(runtime: &Runtime, config: &ModelConfig) -> ort::Result<SessionBuilde
 }
 
 /// Why a run failed is in its error; ONNX Runtime would log it as well, with numbers of the job in it.
-fn run_options() -> ort::Result<RunOptions> {
+fn run_options() -> ort::Result<Arc<RunOptions>> {
     let mut options = RunOptions::new()?;
     options.set_log_level(LogLevel::Fatal)?;
-    Ok(options)
+    Ok(Arc::new(options))
 }
 
 /// A model that is loaded from memory would have its external data read from the current folder: files that the digest
@@ -141,6 +142,27 @@ impl Model for OnnxModel {
             to_tensor(&spec.name, value)
         };
         self.signature.outputs().iter().map(output).collect()
+    }
+
+    fn stopper(&self) -> Arc<dyn Stop> {
+        // Every run of this session is made with these options, and no run of another session.
+        Arc::<RunOptions>::clone(&self.run_options)
+    }
+}
+
+/// ONNX Runtime looks between two operators, those of a loop included, whether it is to end a run: one operator that takes
+/// long is waited for.
+impl Stop for RunOptions {
+    fn stop(&self) -> Result<(), ModelError> {
+        self.terminate().map_err(|error| run_error(&error))
+    }
+
+    fn resume(&self) -> Result<(), ModelError> {
+        let cannot_resume = |error| {
+            let text = one_line(&ort::Error::to_string(&error));
+            ModelError::fatal(format!("the session cannot be used again after a run was ended: {text}"))
+        };
+        self.unterminate().map_err(cannot_resume)
     }
 }
 

@@ -1,7 +1,7 @@
 use std::panic::resume_unwind;
 
 use proptest::prelude::*;
-use schemas::{Datatype, FailureCode};
+use schemas::Datatype;
 
 use super::*;
 use crate::failure_class::FailureClass;
