@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use schemas::{FailureCode, Job, Tensor};
 use stages::{FailureClass, Inference, Inferred, JobError, ModelConfig, RuntimeConfig};
 
-use crate::require_runtime;
+use crate::{load as load_own, require_runtime};
 
 /// Loads one of the models that the fault tests of the whole system run.
 fn load(name: &str, timeout_ms: Option<u64>) -> Inference {
@@ -57,4 +57,45 @@ async fn runs_within_the_limit_are_left_alone() {
         let outcomes = limited.run(vec![turns(count)]).await;
         assert_eq!(answer(&outcomes[0]), count);
     }
+}
+
+#[tokio::test]
+async fn memory_that_is_short_may_be_there_another_time() {
+    let inference = load_own("hungry");
+    let job = |elements: i64| Job::new([Tensor::from_elements("size", [1u64], &[elements]).unwrap()]);
+    // More than a process can address.
+    let outcomes = inference.run(vec![job(5), job(1 << 58)]).await;
+    assert_eq!(outcomes[0].as_ref().unwrap().job.inputs[0].elements::<f32>().unwrap(), [5.0]);
+    let error = outcomes[1].as_ref().unwrap_err();
+    assert_eq!((error.code, error.class), (FailureCode::ModelError, FailureClass::Transient), "{error}");
+}
+
+/// Set in the process that divides by zero.
+const DIVIDES_BY_ZERO: &str = "STAGES_TEST_DIVIDES_BY_ZERO";
+
+#[tokio::test]
+async fn whole_numbers_are_divided() {
+    let inference = load("divide", None);
+    let job = |divisor: i32| Job::new([Tensor::from_elements("x", [1u64, 1], &[divisor]).unwrap()]);
+    let divisors = if std::env::var_os(DIVIDES_BY_ZERO).is_some() { vec![7, 0] } else { vec![7, -3] };
+    let outcomes = inference.run(divisors.into_iter().map(job).collect()).await;
+    let quotient = |at: usize| outcomes[at].as_ref().unwrap().job.inputs[0].elements::<i32>().unwrap()[0];
+    assert_eq!([quotient(0), quotient(1)], [14, -33]);
+}
+
+/// What the tests of crashes build on: a job that nothing in the process can contain. Other processors than x86 divide by
+/// zero without a word.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn a_division_by_zero_kills_the_process() {
+    use std::os::unix::process::ExitStatusExt;
+
+    const SIGFPE: i32 = 8;
+    require_runtime();
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "faults::whole_numbers_are_divided", "--nocapture"])
+        .env(DIVIDES_BY_ZERO, "yes")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.signal(), Some(SIGFPE), "{output:?}");
 }
