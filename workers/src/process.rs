@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use schemas::{Failure, FailureCode, Timestamp};
-use stages::{Pipeline, Processed};
+use stages::{Pipeline, Processed, Task};
 use transport::Record;
 
 use crate::fetch::{Entry, Origin, Work};
@@ -37,7 +37,7 @@ impl Processor {
                     waiting.push((origin, Some(failure)));
                 }
                 Work::Run(job) => {
-                    jobs.push(job);
+                    jobs.push(Task::from(job));
                     waiting.push((origin, None));
                 }
             }
@@ -48,10 +48,9 @@ impl Processor {
         for (mut origin, failure) in waiting {
             let outcome = match failure {
                 Some(failure) => Err(failure),
-                None => outcomes
-                    .next()
-                    .expect("the pipeline returns one outcome per job")
-                    .map_err(|error| origin.failure(error.stage, error.code, error.message, error.retriable)),
+                None => outcomes.next().expect("the pipeline returns one outcome per job").map_err(|error| {
+                    origin.failure(error.stage, error.code, error.message, error.class.is_retriable())
+                }),
             };
             self.settle(&mut origin, outcome, &mut records);
         }
