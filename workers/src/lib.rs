@@ -21,6 +21,9 @@ pub mod fetch;
 mod process;
 mod publish;
 
+pub mod ahead;
+pub mod attempt_mark;
+
 pub mod admin;
 pub mod config;
 pub mod health;
