@@ -23,6 +23,7 @@ mod publish;
 
 pub mod ahead;
 pub mod attempt_mark;
+pub mod breaker;
 pub mod suspects;
 
 pub mod admin;
