@@ -21,6 +21,11 @@ pub mod fetch;
 mod process;
 mod publish;
 
+pub mod ahead;
+pub mod attempt_mark;
+pub mod breaker;
+pub mod suspects;
+
 pub mod admin;
 pub mod config;
 pub mod health;
