@@ -21,6 +21,10 @@ mod consumer;
 
 mod commit;
 
+mod committed;
+
+mod paused;
+
 mod reader;
 
 mod publisher;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::CommitFault;
 use super::group::{Group, Member, MemberId, OnRelease};
 use super::log::Topics;
-use crate::consumer::Status;
+use crate::consumer::{Committed, Status};
 use crate::error::{FailedRecord, PublishError, PublishErrorKind, TransportError};
 use crate::progress::Progress;
 use crate::record::{Partition, Record};
@@ -138,6 +138,7 @@ impl Cluster {
         group: &str,
         member: MemberId,
         progress: &Progress,
+        note: &str,
     ) -> Result<(), TransportError> {
         if progress.is_empty() {
             return Ok(());
@@ -153,8 +154,29 @@ impl Cluster {
                     reason: "no broker is reachable".into(),
                 });
             }
-            state.topics_and_group(group).1.commit(member, progress)
+            state.topics_and_group(group).1.commit(member, progress, note)
         })
+    }
+
+    pub(super) fn committed(
+        &self,
+        group: &str,
+        partitions: &[Partition],
+    ) -> Result<Vec<Committed>, TransportError> {
+        let mut state = self.lock();
+        if !state.reachable {
+            return Err(TransportError::Unavailable {
+                what: "cannot ask what the group has committed".into(),
+                reason: "no broker is reachable".into(),
+            });
+        }
+        let (topics, group) = state.topics_and_group(group);
+        let committed = partitions.iter().map(|partition| {
+            let (next, note) = group.committed_of(partition).cloned().unzip();
+            let end = topics.end(partition);
+            Committed { partition: partition.clone(), next, note: note.unwrap_or_default(), end }
+        });
+        Ok(committed.collect())
     }
 
     /// Publishes now, or when the brokers are reachable again; the id finds what is held until then.

@@ -6,7 +6,9 @@
 mod backend;
 mod groups;
 mod members;
+mod notes;
 mod outage;
+mod pausing;
 mod reading;
 mod records;
 
@@ -53,6 +55,11 @@ on_every_backend!(
     members::hold_partitions_until_they_are_released,
     members::that_hang_lose_their_partitions,
     members::learn_of_revocations_without_reading,
+    notes::come_back_with_offsets_and_ends,
+    pausing::stops_one_partition_only,
+    pausing::stops_everything,
+    pausing::loses_and_doubles_nothing_under_load,
+    pausing::ends_with_the_assignment,
 );
 
 mod interruptions {
