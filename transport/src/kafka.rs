@@ -15,6 +15,8 @@ mod queue;
 
 mod detach;
 
+mod attach;
+
 mod statistics;
 
 mod consumer;
@@ -93,10 +95,10 @@ impl Transport for Kafka {
 
     async fn transactions(
         &self,
-        _transactional_id: &str,
-        _consumer: &KafkaConsumer,
+        transactional_id: &str,
+        consumer: &KafkaConsumer,
     ) -> Result<KafkaTransactions, TransportError> {
-        Ok(KafkaTransactions {})
+        KafkaTransactions::open(&self.config, transactional_id, consumer).await
     }
 
     async fn max_record_bytes(&self, _topics: &[String]) -> Result<BTreeMap<String, usize>, TransportError> {

@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
-use super::CommitFault;
 use super::group::{Group, Member, MemberId, OnRelease};
 use super::log::Topics;
+use super::{CommitFault, TransactionFault};
 use crate::consumer::{Committed, Status};
 use crate::error::{FailedRecord, PublishError, PublishErrorKind, TransportError};
 use crate::progress::Progress;
@@ -29,6 +29,9 @@ pub(super) struct State {
     // For each topic the failures of the next records.
     publish_faults: BTreeMap<String, VecDeque<PublishErrorKind>>,
     commit_faults: VecDeque<CommitFault>,
+    pub(super) transaction_faults: VecDeque<TransactionFault>,
+    // How often each transactional id has been taken over.
+    pub(super) transaction_epochs: BTreeMap<String, u64>,
     // Published while unreachable, oldest first.
     held: VecDeque<Held>,
     next_id: u64,
@@ -52,6 +55,8 @@ impl Default for Cluster {
                 message_timeout: Duration::from_secs(30),
                 publish_faults: BTreeMap::new(),
                 commit_faults: VecDeque::new(),
+                transaction_faults: VecDeque::new(),
+                transaction_epochs: BTreeMap::new(),
                 held: VecDeque::new(),
                 next_id: 0,
             }),
@@ -179,6 +184,21 @@ impl Cluster {
         Ok(committed.collect())
     }
 
+    /// Takes over a transactional id, if a broker is reachable; how often that has been done.
+    pub(super) fn take_over(&self, transactional_id: &str) -> Result<u64, TransportError> {
+        self.change(|state| {
+            if !state.reachable {
+                return Err(TransportError::Unavailable {
+                    what: format!("cannot take over transactional id `{transactional_id}`"),
+                    reason: "no broker is reachable".into(),
+                });
+            }
+            let epoch = state.transaction_epochs.entry(transactional_id.into()).or_default();
+            *epoch += 1;
+            Ok(*epoch)
+        })
+    }
+
     /// Publishes now, or when the brokers are reachable again; the id finds what is held until then.
     pub(super) fn publish(
         &self,
@@ -228,6 +248,10 @@ impl Cluster {
     pub(super) fn fail_commits(&self, fault: CommitFault, count: usize) {
         self.change(|state| state.commit_faults.extend(std::iter::repeat_n(fault, count)));
     }
+
+    pub(super) fn fail_transactions(&self, fault: TransactionFault, count: usize) {
+        self.change(|state| state.transaction_faults.extend(std::iter::repeat_n(fault, count)));
+    }
 }
 
 impl State {
@@ -266,7 +290,7 @@ impl State {
         PublishError::from_failures(failures, total).map_or(Ok(()), Err)
     }
 
-    fn refusal(&mut self, record: &Record) -> Option<(PublishErrorKind, String)> {
+    pub(super) fn refusal(&mut self, record: &Record) -> Option<(PublishErrorKind, String)> {
         let topic = &record.topic;
         if let Some(kind) = self.publish_faults.get_mut(&**topic).and_then(VecDeque::pop_front) {
             return Some((kind, format!("topic `{topic}`: an injected failure")));

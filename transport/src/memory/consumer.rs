@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::future::{Future, ready};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 
 use super::cluster::Cluster;
 use super::group::{Member, MemberId};
+use super::transactions::{Inner, MemoryTransactions};
 use crate::consumer::{Committed, Consumer, ConsumerOptions, Event, Status};
 use crate::error::TransportError;
 use crate::progress::Progress;
@@ -33,6 +34,19 @@ impl MemoryConsumer {
     ) -> Self {
         let (member, status) = cluster.join(group, topics, options.drain_timeout);
         Self { cluster: cluster.clone(), group: group.into(), member, options, turn: 0, status }
+    }
+
+    /// Transactions that commit for this member.
+    pub(super) fn transactions(&self, transactional_id: &str, epoch: u64) -> MemoryTransactions {
+        let inner = Inner {
+            cluster: self.cluster.clone(),
+            id: transactional_id.into(),
+            epoch,
+            group: self.group.clone(),
+            member: self.member,
+            broken: Mutex::new(None),
+        };
+        MemoryTransactions { inner: Arc::new(inner) }
     }
 
     fn change_member(&self, change: impl FnOnce(&mut Member)) {

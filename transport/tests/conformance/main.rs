@@ -11,6 +11,7 @@ mod outage;
 mod pausing;
 mod reading;
 mod records;
+mod transactions;
 
 use crate::backend::{Dev, InMemory, Real};
 
@@ -60,6 +61,36 @@ on_every_backend!(
     pausing::stops_everything,
     pausing::loses_and_doubles_nothing_under_load,
     pausing::ends_with_the_assignment,
+);
+
+/// Likewise, but not on the embedded broker, which has no transactions.
+macro_rules! on_transactional_backends {
+    ($($module:ident :: $test:ident),* $(,)?) => {
+        mod memory_transactions {
+            $(#[tokio::test] async fn $test() { crate::$module::$test(&crate::InMemory::default()).await; })*
+        }
+        mod kafka_classic_transactions {
+            $(#[tokio::test] async fn $test() {
+                if let Some(kafka) = crate::Real::classic() { crate::$module::$test(&kafka).await; }
+            })*
+        }
+        mod kafka_consumer_transactions {
+            $(#[tokio::test] async fn $test() {
+                if let Some(kafka) = crate::Real::consumer() { crate::$module::$test(&kafka).await; }
+            })*
+        }
+    };
+}
+
+on_transactional_backends!(
+    transactions::are_seen_whole,
+    transactions::may_lack_records_or_progress,
+    transactions::with_a_record_that_is_too_large_are_undone,
+    transactions::to_a_missing_topic_are_fatal,
+    transactions::of_partitions_that_are_gone_are_refused,
+    transactions::of_the_older_of_two_are_fenced,
+    transactions::survive_rebalances,
+    transactions::take_their_time,
 );
 
 mod interruptions {
