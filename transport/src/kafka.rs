@@ -15,11 +15,17 @@ mod queue;
 
 mod detach;
 
+mod attach;
+
 mod statistics;
 
 mod consumer;
 
 mod commit;
+
+mod committed;
+
+mod paused;
 
 mod reader;
 
@@ -89,10 +95,10 @@ impl Transport for Kafka {
 
     async fn transactions(
         &self,
-        _transactional_id: &str,
-        _consumer: &KafkaConsumer,
+        transactional_id: &str,
+        consumer: &KafkaConsumer,
     ) -> Result<KafkaTransactions, TransportError> {
-        Ok(KafkaTransactions {})
+        KafkaTransactions::open(&self.config, transactional_id, consumer).await
     }
 
     async fn max_record_bytes(&self, _topics: &[String]) -> Result<BTreeMap<String, usize>, TransportError> {
