@@ -24,6 +24,8 @@ mod publish;
 pub mod ahead;
 pub mod attempt_mark;
 pub mod breaker;
+pub mod cancellations;
+pub mod slot;
 pub mod suspects;
 
 pub mod admin;
