@@ -7,7 +7,7 @@ use schemas::{Datatype, Headers, Job, MessageKind, Stage, Tensor};
 use stages::fake::{FakeModel, concatenated};
 use stages::{Model, ModelConfig, Pipeline, PipelineSpec, RuntimeConfig, Signature, TensorSpec};
 use transport::memory::CommitFault;
-use transport::{Header, Memory, PublishErrorKind};
+use transport::{Header, Memory, PublishErrorKind, Publisher, Record};
 
 use super::*;
 use crate::config::Config;
