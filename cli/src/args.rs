@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use schemas::Stage;
 
+use crate::commands::reconcile::ReconcileArgs;
 use crate::commands::results::ResultsArgs;
 use crate::commands::submit::SubmitArgs;
 
@@ -70,6 +71,8 @@ pub(crate) enum Command {
     Submit(SubmitArgs),
     /// Read results
     Results(ResultsArgs),
+    /// Prove from the topics that every job has exactly one terminal record or is still waiting
+    Reconcile(ReconcileArgs),
     /// Compare the topics with the configuration, or create those that are missing
     #[command(subcommand)]
     Topics(TopicsCommand),

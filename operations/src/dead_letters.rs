@@ -1,0 +1,1 @@
+//! Works a pipeline's dead letters.
