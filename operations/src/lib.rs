@@ -11,3 +11,5 @@ pub mod dead_letters;
 pub mod reconcile;
 
 mod scan;
+
+pub use self::scan::Ends;

@@ -56,11 +56,11 @@ pub async fn run<T: Transport>(
     for role in roles() {
         let topic = role.topic(&topics);
         let from = ReadFrom::Offsets(of_topic(&plan.begin, topic));
-        scan::each(transport, topic, from, &ends[topic], |received| {
+        let mut records = scan::open(transport, topic, from, &ends[topic]).await?;
+        while let Some(received) = records.next().await? {
             note_first(&mut gone, &received);
             reconciler.observe(role, &received);
-        })
-        .await?;
+        }
     }
     note_gone(&mut reconciler.options, &gone);
     Ok(reconciler.finish(&plan.committed))
