@@ -39,7 +39,11 @@ mod admin;
 
 mod probe;
 
+mod delete_records;
+
 mod dev_broker;
+
+mod group_offsets;
 
 mod errors;
 mod log;
@@ -49,7 +53,9 @@ use std::sync::Arc;
 
 pub use self::admin::TopicAdmin;
 pub use self::consumer::KafkaConsumer;
+pub use self::delete_records::delete_records;
 pub use self::dev_broker::DevBroker;
+pub use self::group_offsets::{TopicBounds, group_offsets, offsets_at, topic_bounds};
 pub use self::probe::{BrokerReport, ClusterReport, PartitionReport, TopicReport, probe};
 pub use self::publisher::KafkaPublisher;
 pub use self::reader::KafkaReader;

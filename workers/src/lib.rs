@@ -24,6 +24,7 @@ pub mod exactly_once;
 pub mod fetch;
 mod process;
 mod publish;
+mod redelivery;
 
 pub mod ahead;
 pub mod attempt_mark;

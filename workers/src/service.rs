@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use schemas::Stage;
@@ -23,6 +24,7 @@ use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::process::Processor;
 use crate::publish::Outbox;
+use crate::redelivery::Redelivery;
 use crate::slot::Slot;
 use crate::worker::{Chain, Parts, Worker, WorkerError, WorkerLimits};
 
@@ -44,6 +46,8 @@ pub(crate) struct Blueprint {
     pub(crate) transactional_id: Option<String>,
     /// Nobody else takes the slot for as long as this is held.
     pub(crate) _slot: Option<Slot>,
+    pub(crate) retry_group: String,
+    pub(crate) retry_targets: Vec<String>,
     pub(crate) limits: WorkerLimits,
     pub(crate) fetcher: Fetcher,
     pub(crate) outbox: Outbox,
@@ -72,49 +76,175 @@ impl<T: Transport> Service<T> {
         Ok(Self { transport, blueprint, health, metrics, first })
     }
 
-    /// Works until `stop`, then finishes what runs, commits it and leaves the group.
+    /// Works until `stop`, then finishes what runs, commits it and leaves the group. Beside the worker, jobs that wait
+    /// to be run again are sent back to their topics.
     ///
     /// # Errors
     /// When the world is broken in a way that being built anew does not mend: see [`WorkerError`].
     pub async fn run(self, stop: CancellationToken) -> Result<(), WorkerError> {
-        let Self { transport, mut blueprint, health, metrics, first: mut worker } = self;
-        let mut fenced = VecDeque::new();
-        loop {
-            let Err(error) = worker.run(stop.clone()).await else { return Ok(()) };
-            match &error {
-                WorkerError::Interrupted { .. } => {}
-                WorkerError::Fenced { .. } => {
-                    fenced.push_back(Instant::now());
-                    while fenced.front().is_some_and(|at: &Instant| at.elapsed() > FENCED_WITHIN) {
-                        fenced.pop_front();
-                    }
-                    if fenced.len() >= FENCED_LIMIT {
-                        return Err(error);
-                    }
-                }
-                WorkerError::TooLarge(_) if blueprint.adopt_limits(&transport).await? => {}
-                _ => return Err(error),
+        let Self { transport, mut blueprint, health, metrics, first } = self;
+        // Whichever ends with an error takes the other with it, in good order.
+        let stop = stop.child_token();
+        let redelivery = redeliver(transport.clone(), blueprint.redelivery(), stop.clone());
+        let redelivery = tokio::spawn(ending(stop.clone(), redelivery));
+        let worked =
+            ending(stop.clone(), work(&transport, &mut blueprint, &health, &metrics, first, &stop)).await;
+        let redelivered = redelivery.await?;
+        health.failed.store(worked.is_err() || redelivered.is_err(), Ordering::Relaxed);
+        worked.and(redelivered)
+    }
+}
+
+/// Stops everything else when the work ends.
+async fn ending<O>(stop: CancellationToken, work: impl Future<Output = O>) -> O {
+    let _stop = stop.drop_guard();
+    work.await
+}
+
+async fn work<T: Transport>(
+    transport: &T,
+    blueprint: &mut Blueprint,
+    health: &Arc<Health>,
+    metrics: &Arc<Metrics>,
+    first: Worker<T>,
+    stop: &CancellationToken,
+) -> Result<(), WorkerError> {
+    let mut worker = first;
+    let mut incidents = Incidents::default();
+    loop {
+        let Err(error) = worker.run(stop.clone()).await else { return Ok(()) };
+        let is_mended = match &error {
+            WorkerError::TooLarge(_) => blueprint.adopt_limits(transport).await?,
+            error => incidents.may_go_on(error),
+        };
+        if !is_mended {
+            return Err(error);
+        }
+        tracing::warn!(error = %Chain(&error), "the worker begins anew where its group is");
+        metrics.restarts.inc();
+        worker = loop {
+            if !paused(stop).await {
+                return Ok(());
             }
-            tracing::warn!(error = %Chain(&error), "the worker begins anew where its group is");
-            metrics.restarts.inc();
-            tokio::select! {
+            let built = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                () = tokio::time::sleep(PAUSE) => {}
-            }
-            worker = loop {
-                match blueprint.build(&transport, &health, &metrics).await {
-                    Ok(worker) => break worker,
-                    Err(error) if error.is_fatal() => return Err(error.into()),
-                    Err(error) => tracing::warn!(error = %Chain(&error), "the worker cannot begin anew yet"),
-                }
-                tokio::select! {
-                    () = stop.cancelled() => return Ok(()),
-                    () = tokio::time::sleep(PAUSE) => {}
-                }
+                built = blueprint.build(transport, health, metrics) => built,
             };
-            health.failed.store(false, std::sync::atomic::Ordering::Relaxed);
+            if let Some(worker) = judged(built)? {
+                break worker;
+            }
+        };
+        health.failed.store(false, Ordering::Relaxed);
+    }
+}
+
+async fn redeliver<T: Transport>(
+    transport: T,
+    plan: RedeliveryPlan,
+    stop: CancellationToken,
+) -> Result<(), WorkerError> {
+    let mut incidents = Incidents::default();
+    loop {
+        let redelivery = loop {
+            let built = tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                built = plan.build(&transport) => built,
+            };
+            if let Some(redelivery) = judged(built)? {
+                break redelivery;
+            }
+            if !paused(&stop).await {
+                return Ok(());
+            }
+        };
+        let Err(error) = redelivery.run(stop.clone()).await else { return Ok(()) };
+        if !incidents.may_go_on(&error) {
+            return Err(error);
+        }
+        tracing::warn!(error = %Chain(&error), "the waiting jobs are read anew where their group is");
+    }
+}
+
+/// Pauses before something is built anew; false after a stop.
+async fn paused(stop: &CancellationToken) -> bool {
+    tokio::select! {
+        () = stop.cancelled() => false,
+        () = tokio::time::sleep(PAUSE) => true,
+    }
+}
+
+/// What was built; `None` if it should be tried again.
+fn judged<W>(built: Result<W, TransportError>) -> Result<Option<W>, WorkerError> {
+    match built {
+        Ok(built) => Ok(Some(built)),
+        Err(error) if error.is_fatal() => Err(error.into()),
+        Err(error) => {
+            tracing::warn!(error = %Chain(&error), "the worker cannot begin yet; trying again");
+            Ok(None)
         }
     }
+}
+
+/// What has happened to one worker.
+#[derive(Default)]
+struct Incidents {
+    fenced: VecDeque<Instant>,
+}
+
+impl Incidents {
+    /// Whether being built anew may mend it.
+    fn may_go_on(&mut self, error: &WorkerError) -> bool {
+        match error {
+            WorkerError::Interrupted { .. } => true,
+            WorkerError::Fenced { .. } => {
+                self.fenced.push_back(Instant::now());
+                while self.fenced.pop_front_if(|at| at.elapsed() > FENCED_WITHIN).is_some() {}
+                self.fenced.len() < FENCED_LIMIT
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What the redelivery is built from, each time.
+struct RedeliveryPlan {
+    group: String,
+    topics: Vec<String>,
+    targets: Vec<String>,
+    dead_letters: String,
+    transactional_id: Option<String>,
+    limits: WorkerLimits,
+}
+
+impl RedeliveryPlan {
+    async fn build<T: Transport>(&self, transport: &T) -> Result<Redelivery<T>, TransportError> {
+        let options = ConsumerOptions {
+            drain_timeout: self.limits.drain_timeout,
+            max_queued_records: 500,
+            ..ConsumerOptions::default()
+        };
+        let consumer = transport.consumer(&self.group, &self.topics, options).await?;
+        let delivery = exit(transport, &consumer, self.transactional_id.as_deref(), &self.limits).await?;
+        Ok(Redelivery::new(consumer, delivery, self.targets.clone(), self.dead_letters.clone()))
+    }
+}
+
+async fn exit<T: Transport>(
+    transport: &T,
+    consumer: &T::Consumer,
+    transactional_id: Option<&str>,
+    limits: &WorkerLimits,
+) -> Result<Delivery<T>, TransportError> {
+    Ok(match transactional_id {
+        None => Delivery::AtLeastOnce(AtLeastOnce::new(
+            transport.publisher().await?,
+            Committer::new(limits.commit_interval),
+        )),
+        Some(id) => {
+            let transactions = transport.transactions(id, consumer).await?;
+            Delivery::ExactlyOnce(ExactlyOnce::new(transactions, limits.transaction))
+        }
+    })
 }
 
 impl Blueprint {
@@ -133,16 +263,7 @@ impl Blueprint {
             ..ConsumerOptions::default()
         };
         let consumer = transport.consumer(&self.group, std::slice::from_ref(&self.topic), options).await?;
-        let delivery = match &self.transactional_id {
-            None => Delivery::AtLeastOnce(AtLeastOnce::new(
-                transport.publisher().await?,
-                Committer::new(limits.commit_interval),
-            )),
-            Some(id) => Delivery::ExactlyOnce(ExactlyOnce::new(
-                transport.transactions(id, &consumer).await?,
-                limits.transaction,
-            )),
-        };
+        let delivery = exit(transport, &consumer, self.transactional_id.as_deref(), &limits).await?;
         let processor = Processor {
             pipeline: self.pipeline.clone(),
             outbox: self.outbox.clone(),
@@ -153,6 +274,17 @@ impl Blueprint {
         let fetcher = self.fetcher.clone();
         let (health, metrics) = (Arc::clone(health), Arc::clone(metrics));
         Ok(Worker::new(Parts { consumer, delivery, fetcher, processor, limits, health, metrics }))
+    }
+
+    fn redelivery(&self) -> RedeliveryPlan {
+        RedeliveryPlan {
+            group: self.retry_group.clone(),
+            topics: self.outbox.retries.iter().map(ToString::to_string).collect(),
+            targets: self.retry_targets.clone(),
+            dead_letters: self.outbox.dead_letters.to_string(),
+            transactional_id: self.transactional_id.as_ref().map(|id| format!("{id}.retry")),
+            limits: self.limits.clone(),
+        }
     }
 
     /// Learns what the topics take by now; whether that is less than what was believed.

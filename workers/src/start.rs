@@ -101,6 +101,8 @@ pub async fn join<T: Transport>(
         group: config.group(name, first),
         transactional_id: slot.as_ref().map(|slot| format!("{}.{}", config.group(name, first), slot.name())),
         _slot: slot,
+        retry_group: format!("{}.{name}.retry", config.topics.prefix),
+        retry_targets: Stage::ALL.map(|stage| topics.of_stage(stage).to_owned()).to_vec(),
         limits: config.worker_limits(declared),
         fetcher: Fetcher {
             pipeline: name.to_owned(),

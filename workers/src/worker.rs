@@ -728,7 +728,7 @@ fn convict(entry: &mut Entry, deaths: u32) {
     entry.work = Work::Fail(entry.origin.failure(stage, FailureCode::ModelError, message, false));
 }
 
-async fn at(moment: Option<Instant>) {
+pub(crate) async fn at(moment: Option<Instant>) {
     match moment {
         Some(moment) => tokio::time::sleep_until(moment.into()).await,
         None => pending().await,

@@ -70,7 +70,11 @@ fn takes_no_more_than_the_limits() {
     }
     assert_eq!(offsets(&by_bytes.take(Release::Full, |_| true)), [(0, 0)]);
     assert_eq!(offsets(&by_bytes.take(Release::Full, |_| true)), [(0, 1)]);
-    assert_eq!(offsets(&by_bytes.take(Release::Full, |_| true)), [(0, 2)], "a record over the limit travels alone");
+    assert_eq!(
+        offsets(&by_bytes.take(Release::Full, |_| true)),
+        [(0, 2)],
+        "a record over the limit travels alone"
+    );
     assert_eq!(offsets(&by_bytes.take(Release::Full, |_| true)), [(0, 3)]);
     assert_eq!(by_bytes.bytes(), 0);
 }
