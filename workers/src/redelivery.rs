@@ -102,7 +102,8 @@ impl<T: Transport> Redelivery<T> {
         let mut answers = Answers::default();
         let mut settles = Settles { progress: Progress::default(), entries: 0, bytes: 0 };
         for (partition, waiting) in &mut self.waiting {
-            while let Some((_, received)) = waiting.records.pop_front_if(|(due, _)| *due <= now) {
+            let due = waiting.records.iter().take_while(|(due, _)| *due <= now).count();
+            for (_, received) in waiting.records.drain(..due) {
                 settles.progress.record(&received.position);
                 settles.entries += 1;
                 let record = sent_back(received.record, &self.targets, &self.dead_letters);

@@ -4,7 +4,6 @@
 //! transactional id that somebody else has taken, a topic that takes smaller records than before. Opening the
 //! transactions anew settles what was left open before anything is read again.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -188,7 +187,7 @@ fn judged<W>(built: Result<W, TransportError>) -> Result<Option<W>, WorkerError>
 /// What has happened to one worker.
 #[derive(Default)]
 struct Incidents {
-    fenced: VecDeque<Instant>,
+    fenced: Vec<Instant>,
 }
 
 impl Incidents {
@@ -197,8 +196,8 @@ impl Incidents {
         match error {
             WorkerError::Interrupted { .. } => true,
             WorkerError::Fenced { .. } => {
-                self.fenced.push_back(Instant::now());
-                while self.fenced.pop_front_if(|at| at.elapsed() > FENCED_WITHIN).is_some() {}
+                self.fenced.push(Instant::now());
+                self.fenced.retain(|at| at.elapsed() <= FENCED_WITHIN);
                 self.fenced.len() < FENCED_LIMIT
             }
             _ => false,

@@ -579,12 +579,12 @@ impl<T: Transport> Worker<T> {
     /// The time is up: what is acknowledged is committed all the same. Always false: not everything was done.
     async fn commit_what_is_acknowledged(&mut self) -> bool {
         const LAST_MOMENT: Duration = Duration::from_millis(500);
-        let due = self.delivery.due_at(true).is_some();
-        if due {
-            self.start_commit();
+        if self.delivery.due_at(true).is_none() {
+            return false;
         }
+        self.start_commit();
         let until = Instant::now() + LAST_MOMENT;
-        while due {
+        loop {
             tokio::select! {
                 step = self.delivery.next() => match step {
                     Ok(step @ Step::Committed(_)) => {
