@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use schemas::Stage;
 
+use crate::commands::dead_letters::DeadLettersCommand;
 use crate::commands::reconcile::ReconcileArgs;
 use crate::commands::results::ResultsArgs;
 use crate::commands::submit::SubmitArgs;
@@ -71,6 +72,9 @@ pub(crate) enum Command {
     Submit(SubmitArgs),
     /// Read results
     Results(ResultsArgs),
+    /// Work the records of failed jobs: list, show, send again, delete
+    #[command(subcommand)]
+    DeadLetters(DeadLettersCommand),
     /// Prove from the topics that every job has exactly one terminal record or is still waiting
     Reconcile(ReconcileArgs),
     /// Compare the topics with the configuration, or create those that are missing

@@ -63,7 +63,8 @@ impl DeadLetter {
     /// The topic of the stage that the job was on its way to: where it was read, or, if that was while it waited to be run
     /// again, where it would have gone back to.
     pub fn stage_topic<'a>(&self, topics: &'a TopicNames) -> Option<&'a str> {
-        let find = |topic: &str| Stage::ALL.into_iter().map(|s| topics.of_stage(s)).find(|name| *name == topic);
+        let find =
+            |topic: &str| Stage::ALL.into_iter().map(|s| topics.of_stage(s)).find(|name| *name == topic);
         if let Some(topic) = find(&self.reason.topic) {
             return Some(topic);
         }

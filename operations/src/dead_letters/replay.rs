@@ -6,9 +6,7 @@ use std::time::Duration;
 use schemas::{JobId, RETRY_HEADER_PREFIX, Timestamp, TopicNames};
 use serde::Serialize;
 use tokio::time::{Instant, sleep_until};
-use transport::{
-    Header, Position, PublishError, Publisher, ReadFrom, Record, Transport, TransportError,
-};
+use transport::{Header, Position, PublishError, Publisher, ReadFrom, Record, Transport, TransportError};
 
 use super::filter::Filter;
 use super::letter::{DeadLetter, REPLAY_COUNT};
@@ -76,7 +74,9 @@ impl Skip {
     pub const fn reason(self) -> &'static str {
         match self {
             Self::OverLimit => "sent too often already",
-            Self::Truncated => "its value was left out because it was too large for the topic of dead letters",
+            Self::Truncated => {
+                "its value was left out because it was too large for the topic of dead letters"
+            }
             Self::WithoutValue => "it has no value, so it is no job",
             Self::Unreadable => "it cannot be read",
             Self::NotAcknowledged => "not acknowledged",

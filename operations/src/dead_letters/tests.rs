@@ -49,7 +49,8 @@ impl Fixture {
         };
         self.count += 1;
         let mut record = Record::new(&*self.topics.dead_letters, "payload").with_key("k");
-        record.headers = headers.iter().map(|(name, value)| Header::new(*name, (*value).to_owned())).collect();
+        record.headers =
+            headers.iter().map(|(name, value)| Header::new(*name, (*value).to_owned())).collect();
         record.headers.extend(reason.write().into_iter().map(|(name, value)| Header { name, value }));
         if without_value {
             record.value = None;
@@ -164,7 +165,8 @@ async fn a_replay_begins_anew() {
     check("ms_error_code", None);
     check(REPLAY_COUNT, Some("1"));
     check("ce_deadline", Some("2026-01-01T00:00:00Z"));
-    let reset = fixture.replay(&Replay { reset_deadline: true, to: ReplayTo::Start, ..Replay::default() }).await;
+    let reset =
+        fixture.replay(&Replay { reset_deadline: true, to: ReplayTo::Start, ..Replay::default() }).await;
     assert_eq!((reset.expired, reset.deadlines_reset), (0, 1));
     assert_eq!(header(&fixture.jobs(&fixture.topics.preprocess)[0], "ce_deadline"), None);
 }
@@ -185,11 +187,8 @@ async fn a_job_without_an_id_keeps_the_one_by_which_it_failed() {
 #[tokio::test]
 async fn one_that_waited_to_be_run_again_goes_back_to_its_stage() {
     let mut fixture = Fixture::new();
-    let retry = Retry {
-        topic: fixture.topics.postprocess.clone(),
-        due: minute(0),
-        code: FailureCode::Timeout,
-    };
+    let retry =
+        Retry { topic: fixture.topics.postprocess.clone(), due: minute(0), code: FailureCode::Timeout };
     let written: Vec<(&'static str, String)> = vec![
         ("ce_id", "a".to_owned()),
         ("ms_retry_topic", retry.topic.clone()),
@@ -219,7 +218,9 @@ async fn what_cannot_be_sent_is_counted_with_its_reason() {
     fixture.transport.fail_publishes(&fixture.topics.inference, PublishErrorKind::TooLarge, 1);
     let replayed = fixture.replay(&Replay::default()).await;
     assert_eq!((replayed.sent, replayed.skipped_count()), (0, 5));
-    for skip in [Skip::OverLimit, Skip::Truncated, Skip::WithoutValue, Skip::NotAcknowledged, Skip::Unreadable] {
+    for skip in
+        [Skip::OverLimit, Skip::Truncated, Skip::WithoutValue, Skip::NotAcknowledged, Skip::Unreadable]
+    {
         assert_eq!(replayed.skipped[&skip], 1, "{skip:?}");
     }
     // The limit can be raised.
