@@ -52,9 +52,9 @@ async fn topics_add_up_and_dead_letters_can_be_worked() -> Result<()> {
     assert_eq!((count(&report, "jobs"), count(&report, "terminal")), (sent.len() as u64, sent.len() as u64));
     assert_eq!(count(&report, "failures"), count(&report, "dead_letters"));
     assert_eq!((count(&report, "waiting"), count(&report, "unproven")), (0, 0));
-    // From a point on: nothing of it was submitted after now.
+    // From a point on: nothing was submitted after now, only later stages are read from a little before.
     let later = expect_holds(&setting, &["--from", "1ms"]).await?;
-    assert_eq!(count(&later, "jobs"), 0);
+    assert!(count(&later, "jobs") < count(&report, "jobs"), "{later:#}");
 
     let (listing, code) = json(&setting, &["dead-letters", "list", "digits", "-n", "3"]).await?;
     assert_eq!((code, listing["letters"].as_array().map(Vec::len)), (Some(0), Some(3)));
@@ -78,7 +78,7 @@ async fn topics_add_up_and_dead_letters_can_be_worked() -> Result<()> {
     let skipped = replayed["skipped_letters"].as_array().map_or(0, Vec::len);
     assert_eq!(code, Some(if skipped == 0 { 0 } else { 3 }), "{replayed}");
     let again = count(&replayed, "sent");
-    let workers = setting.workers(Stages::Fused).await?;
+    let workers = setting.workers(Stages::Apart).await?;
     let expected = sent.len() as u64 + again;
     tests::wait::until("the jobs that were sent again have failed again", RUN, async || {
         let (report, _) = json(&setting, &["reconcile", "digits"]).await?;
@@ -148,7 +148,10 @@ async fn what_does_not_add_up_is_named() -> Result<()> {
 
     // A record that no worker wrote, where only results belong.
     let results = setting.topic("results");
-    let elsewhere = [("MILLSTREAM__PIPELINES__DIGITS__TOPICS__PREPROCESS", results.as_str())];
+    let elsewhere = [
+        ("MILLSTREAM__PIPELINES__DIGITS__TOPICS__PREPROCESS", results.as_str()),
+        ("MILLSTREAM__PIPELINES__DIGITS__TOPICS__RESULTS", "not-used"),
+    ];
     setting.run_with(&["submit", "digits", &image, "--id", "stray"], &elsewhere).await?.expect_code(0);
     let (report, code) = json(&setting, &["reconcile", "digits"]).await?;
     assert_eq!(code, Some(3));
