@@ -7,6 +7,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use schemas::Stage;
 
 use crate::commands::cancel::CancelArgs;
+use crate::commands::dead_letters::DeadLettersCommand;
 use crate::commands::reconcile::ReconcileArgs;
 use crate::commands::results::ResultsArgs;
 use crate::commands::submit::SubmitArgs;
@@ -74,6 +75,9 @@ pub(crate) enum Command {
     Results(ResultsArgs),
     /// Withdraw jobs that have not started
     Cancel(CancelArgs),
+    /// Work the records of failed jobs: list, show, send again, delete
+    #[command(subcommand)]
+    DeadLetters(DeadLettersCommand),
     /// Prove from the topics that every job has exactly one terminal record or is still waiting
     Reconcile(ReconcileArgs),
     /// Compare the topics with the configuration, or create those that are missing

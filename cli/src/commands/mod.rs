@@ -1,6 +1,7 @@
 //! One file per subcommand; each is a thin call into a crate.
 
 pub(crate) mod cancel;
+pub(crate) mod dead_letters;
 pub(crate) mod reconcile;
 pub(crate) mod results;
 pub(crate) mod submit;
@@ -41,6 +42,7 @@ async fn run_to_the_end(command: Command, global: &Global) -> Outcome {
         Command::Submit(args) => submit::run(args, global).await,
         Command::Results(args) => results::run(args, global).await,
         Command::Cancel(args) => cancel::run(args, global).await,
+        Command::DeadLetters(command) => dead_letters::run(command, global).await,
         Command::Reconcile(args) => reconcile::run(args, global).await,
         Command::Topics(command) => topics::run(command, global.output, configure(global)?).await,
         Command::Validate => validate::run(global).await,

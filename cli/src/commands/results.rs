@@ -1,9 +1,9 @@
 //! `millstream results`: what jobs came to, as rows for people or JSON lines for programs.
 
 pub(super) mod connect;
-mod json;
+pub(super) mod json;
 pub(super) mod print;
-mod summary;
+pub(super) mod summary;
 
 use std::collections::HashSet;
 use std::io::Write;

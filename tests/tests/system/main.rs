@@ -8,6 +8,7 @@ mod fused;
 mod hostile;
 mod idle;
 mod journey;
+mod operations;
 mod outage;
 mod privacy;
 mod readme;

@@ -115,6 +115,13 @@ async fn every_command_of_the_readme_works() -> Result<()> {
                 worker.signal(Signal::TERM)?;
                 assert!(worker.wait(START).await?.success(), "{}", worker.stderr()?);
             }
+            [_, "dead-letters", "list", "digits", ..] => {
+                assert!(start()?.finish(START).await?.contains("dead letters"));
+            }
+            [_, "dead-letters", "replay", "digits", ..] => {
+                assert!(start()?.finish(START).await?.contains("0 of 0 dead letters"));
+            }
+            [_, "reconcile", "digits"] => assert!(start()?.finish(START).await?.contains("lost")),
             _ => panic!("the README has a command that this test does not know: {line}"),
         }
     }

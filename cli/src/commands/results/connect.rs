@@ -33,7 +33,11 @@ pub(crate) async fn connect(
     Ok(Client::new(transport, options))
 }
 
-async fn look_at(config: &Config, pipeline: &str, topics: &[String]) -> Result<(), Failure> {
+pub(in crate::commands) async fn look_at(
+    config: &Config,
+    pipeline: &str,
+    topics: &[String],
+) -> Result<(), Failure> {
     let cluster = transport::probe(&config.kafka, topics, PATIENCE).await.map_err(|error| {
         let advice = "`millstream dev` runs a broker for development, MILLSTREAM__KAFKA__BROKERS=host:port names another, \
                       and `millstream doctor` says more";

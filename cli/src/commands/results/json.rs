@@ -87,7 +87,7 @@ fn encoded(outcome: &Outcome) -> Option<String> {
 }
 
 /// One tensor, with its bytes in hexadecimal where JSON cannot carry its elements.
-fn tensor(tensor: &Tensor) -> Value {
+pub(in crate::commands) fn tensor(tensor: &Tensor) -> Value {
     let alone = Outcome::Result(JobResult {
         model_name: String::new(),
         model_version: String::new(),

@@ -70,7 +70,7 @@ fn byte_string(bytes: &[u8]) -> String {
 }
 
 /// Text from outside for a terminal: control characters, which could move the cursor or worse, are escaped.
-pub(super) fn printable(text: &str) -> String {
+pub(in crate::commands) fn printable(text: &str) -> String {
     if !text.chars().any(char::is_control) {
         return text.to_owned();
     }
