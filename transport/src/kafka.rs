@@ -67,6 +67,10 @@ use crate::error::{ConfigError, TransportError};
 use crate::reader::ReadFrom;
 use crate::transport::Transport;
 
+/// What a batch has beside the bytes of its only record: 61 bytes of its own, and up to five for the length of each key,
+/// value and header, of which 40 are accounted for.
+const BATCH_OVERHEAD: usize = 512;
+
 /// The version of librdkafka that is built in.
 pub fn librdkafka_version() -> String {
     rdkafka::util::get_rdkafka_version().1
@@ -107,8 +111,12 @@ impl Transport for Kafka {
         KafkaTransactions::open(&self.config, transactional_id, consumer).await
     }
 
-    async fn max_record_bytes(&self, _topics: &[String]) -> Result<BTreeMap<String, usize>, TransportError> {
-        Ok(BTreeMap::new())
+    async fn max_record_bytes(&self, topics: &[String]) -> Result<BTreeMap<String, usize>, TransportError> {
+        let own = Settings::producer(&self.config)?.number("message.max.bytes")?;
+        let own = usize::try_from(own).unwrap_or(usize::MAX);
+        let batches = TopicAdmin::new(&self.config)?.max_batch_bytes(topics).await?;
+        let limit = |batch: usize| batch.min(own).saturating_sub(BATCH_OVERHEAD);
+        Ok(batches.into_iter().map(|(topic, batch)| (topic, limit(batch))).collect())
     }
 
     async fn consumer(

@@ -4,6 +4,7 @@
 //! its new owner when its revocation is released or the drain timeout has passed. Time is tokio's, so tests may pause
 //! it.
 
+mod append;
 mod cluster;
 mod consumer;
 mod fetch;
@@ -11,6 +12,7 @@ mod group;
 mod log;
 mod publisher;
 mod reader;
+mod spread;
 mod transact;
 mod transactions;
 
@@ -146,6 +148,13 @@ impl Memory {
         self.cluster.change(|state| state.max_record_bytes = bytes);
     }
 
+    /// Sets the largest record that one topic takes, where that is less.
+    pub fn set_topic_max_record_bytes(&self, topic: &str, bytes: usize) {
+        self.cluster.change(|state| {
+            state.topic_max_record_bytes.insert(topic.into(), bytes);
+        });
+    }
+
     /// Sets how long a record waits for a reachable broker; 30 seconds otherwise.
     pub fn set_message_timeout(&self, timeout: Duration) {
         self.cluster.change(|state| state.message_timeout = timeout);
@@ -167,8 +176,16 @@ impl Transport for Memory {
         Ok(consumer.transactions(transactional_id, epoch))
     }
 
-    async fn max_record_bytes(&self, _topics: &[String]) -> Result<BTreeMap<String, usize>, TransportError> {
-        Ok(BTreeMap::new())
+    async fn max_record_bytes(&self, topics: &[String]) -> Result<BTreeMap<String, usize>, TransportError> {
+        let state = self.cluster.lock();
+        if !state.reachable {
+            return Err(TransportError::Unavailable {
+                what: "cannot ask how large records may be".into(),
+                reason: "no broker is reachable".into(),
+            });
+        }
+        let known = topics.iter().filter(|topic| state.topics.partitions(topic).is_some());
+        Ok(known.map(|topic| (topic.clone(), state.max_bytes(topic))).collect())
     }
 
     async fn consumer(

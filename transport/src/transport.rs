@@ -43,7 +43,8 @@ pub trait Transport: Clone + Send + Sync + 'static {
         consumer: &Self::Consumer,
     ) -> impl Future<Output = Result<Self::Transactions, TransportError>> + Send;
 
-    /// The largest record that each of these topics takes, where the brokers tell.
+    /// The largest record that each of these topics takes, in bytes of key, value and headers, where the brokers tell:
+    /// a topic that they do not tell of is not in the answer.
     fn max_record_bytes(
         &self,
         topics: &[String],

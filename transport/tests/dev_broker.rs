@@ -107,6 +107,27 @@ async fn an_unreachable_cluster_is_explained() {
 }
 
 #[tokio::test]
+async fn transactions_are_refused() {
+    let broker = DevBroker::start(&[TopicSpec::new("jobs", 1)]).unwrap();
+    let kafka = Kafka::new(broker.config()).unwrap();
+    let consumer = kafka.consumer("group", &["jobs".into()], ConsumerOptions::default()).await.unwrap();
+    let error = soon(kafka.transactions("id", &consumer)).await.unwrap_err();
+    assert!(matches!(error, TransportError::Config(_)), "{error:?}");
+    assert_eq!(
+        error.to_string(),
+        "delivery: `delivery = \"exactly-once\"` needs transactions, which the embedded broker only pretends to have; \
+         set `delivery = \"at-least-once\"`, or `kafka.brokers` to a real Kafka"
+    );
+}
+
+#[tokio::test]
+async fn limits_are_not_told() {
+    let broker = DevBroker::start(&[TopicSpec::new("jobs", 1)]).unwrap();
+    let kafka = Kafka::new(broker.config()).unwrap();
+    assert!(soon(kafka.max_record_bytes(&["jobs".into()])).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn plans_know_what_there_is() {
     let broker = DevBroker::start(&[TopicSpec::new("jobs", 3)]).unwrap();
     let admin = TopicAdmin::new(&broker.config()).unwrap();

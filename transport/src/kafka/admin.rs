@@ -1,5 +1,7 @@
 //! Creates topics, and changes those that differ from what they should be.
 
+mod limits;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;

@@ -1,6 +1,8 @@
 //! One thread that does nothing but poll: `StreamConsumer` would run rebalance callbacks on the async runtime, where a
 //! revocation that waits for its release would block everything else.
 
+mod pausing;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread;
@@ -11,12 +13,12 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use tokio::sync::{oneshot, watch};
 
-use super::context::{ReadContext, list_of};
+use super::context::ReadContext;
 use super::detach::{TopicNames, detach};
 use super::errors::{ReadFault, client_error, read_advice, read_fault};
 use super::settings::Settings;
 use crate::consumer::Event;
-use crate::error::{TransportError, list_partitions};
+use crate::error::TransportError;
 use crate::record::Offset;
 
 /// How long a poll waits for something to happen. Ten wake-ups a second cost next to nothing; nothing that matters is
@@ -26,9 +28,6 @@ const POLL: Duration = Duration::from_millis(100);
 /// How long a full queue is waited for before the partitions are paused: pausing throws away what was prefetched, so
 /// a consumer that is a little slower than the broker should not cause it.
 const PATIENCE: Duration = Duration::from_millis(100);
-
-/// While paused: how long one poll may take. The wait for room comes first, and is ended at once by room.
-const PAUSED_POLL: Duration = Duration::from_millis(5);
 
 /// How long leaving the group may take.
 const LEAVE_LIMIT: Duration = Duration::from_secs(10);
@@ -151,48 +150,6 @@ impl Polling {
         }
     }
 
-    // What the consumer has asked for since the last round. Nobody polls meanwhile, so librdkafka goes on after the last
-    // record that came.
-    fn carry_out_pauses(&self) {
-        let changes = self.context().paused.take_changes();
-        // While everything is paused nothing has to be told: who is read again is settled when that ends.
-        if self.context().is_paused() {
-            return;
-        }
-        let name = self.context().name();
-        for (what, partitions) in [("pause", changes.pause), ("resume", changes.resume)] {
-            if partitions.is_empty() {
-                continue;
-            }
-            let list = list_of(&partitions);
-            let done = if what == "pause" { self.native.pause(&list) } else { self.native.resume(&list) };
-            if let Err(error) = done {
-                // A partition that has just been given up, for one.
-                tracing::warn!(name, partitions = list_partitions(&partitions), %error, "cannot {what} partitions");
-            }
-        }
-    }
-
-    // The consumer has paused all that it has: only callbacks are expected.
-    fn poll_idle(&mut self) {
-        self.context().paused.wait(POLL);
-        if self.poll_one(PAUSED_POLL) {
-            self.context().queue.wake_consumer();
-        }
-    }
-
-    // The partitions are paused, so only callbacks are expected; a record that slipped out before the pause took
-    // effect is kept all the same.
-    fn poll_paused(&mut self) {
-        let roomy = self.context().queue.wait_for_half(POLL);
-        if self.poll_one(PAUSED_POLL) {
-            self.context().queue.wake_consumer();
-        }
-        if roomy && self.context().is_paused() {
-            self.resume();
-        }
-    }
-
     // Serves callbacks and takes at most one record; whether there was one.
     fn poll_one(&mut self, timeout: Duration) -> bool {
         // A clone of the handle, so that the message's borrow does not hold `self`.
@@ -212,25 +169,6 @@ impl Polling {
                 false
             }
             None => false,
-        }
-    }
-
-    fn pause(&self) {
-        let done = self.native.assignment().and_then(|all| self.native.pause(&all));
-        match done {
-            Ok(()) => {
-                tracing::debug!(name = self.context().name(), "paused: as much waits to be read as may");
-                self.context().set_paused(true);
-            }
-            // Nothing is lost: the queue holds what comes, and the next round tries again.
-            Err(error) => tracing::warn!(name = self.context().name(), %error, "cannot pause partitions"),
-        }
-    }
-
-    fn resume(&self) {
-        match self.context().resume_wanted(&self.native) {
-            Ok(()) => tracing::debug!(name = self.context().name(), "resumed"),
-            Err(error) => tracing::warn!(name = self.context().name(), %error, "cannot resume partitions"),
         }
     }
 

@@ -120,3 +120,6 @@ fn embedded() -> ConfigError {
          `delivery = \"at-least-once\"`, or `kafka.brokers` to a real Kafka",
     )
 }
+
+#[cfg(test)]
+mod tests;

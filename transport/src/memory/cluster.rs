@@ -11,7 +11,7 @@ use super::group::{Group, Member, MemberId, OnRelease};
 use super::log::Topics;
 use super::{CommitFault, TransactionFault};
 use crate::consumer::{Committed, Status};
-use crate::error::{FailedRecord, PublishError, PublishErrorKind, TransportError};
+use crate::error::{PublishError, PublishErrorKind, TransportError};
 use crate::progress::Progress;
 use crate::record::{Partition, Record};
 
@@ -25,9 +25,11 @@ pub(super) struct State {
     groups: BTreeMap<String, Group>,
     pub(super) reachable: bool,
     pub(super) max_record_bytes: usize,
+    // Of the topics that take less than that.
+    pub(super) topic_max_record_bytes: BTreeMap<String, usize>,
     pub(super) message_timeout: Duration,
     // For each topic the failures of the next records.
-    publish_faults: BTreeMap<String, VecDeque<PublishErrorKind>>,
+    pub(super) publish_faults: BTreeMap<String, VecDeque<PublishErrorKind>>,
     commit_faults: VecDeque<CommitFault>,
     pub(super) transaction_faults: VecDeque<TransactionFault>,
     // How often each transactional id has been taken over.
@@ -52,6 +54,7 @@ impl Default for Cluster {
                 reachable: true,
                 // As the Kafka producer's `message.max.bytes` and `message.timeout.ms`.
                 max_record_bytes: 4 * 1024 * 1024,
+                topic_max_record_bytes: BTreeMap::new(),
                 message_timeout: Duration::from_secs(30),
                 publish_faults: BTreeMap::new(),
                 commit_faults: VecDeque::new(),
@@ -275,35 +278,5 @@ impl State {
             group.rebalance(&self.topics);
             group.update_status(&self.topics, self.reachable);
         }
-    }
-
-    fn append(&mut self, records: Vec<Record>) -> Result<(), PublishError> {
-        let total = records.len();
-        let mut failures = Vec::new();
-        for (index, record) in records.into_iter().enumerate() {
-            if let Some((kind, reason)) = self.refusal(&record) {
-                failures.push(FailedRecord { index, kind, reason });
-            } else if self.topics.append(record).is_none() {
-                unreachable!("a record of a missing topic is refused");
-            }
-        }
-        PublishError::from_failures(failures, total).map_or(Ok(()), Err)
-    }
-
-    pub(super) fn refusal(&mut self, record: &Record) -> Option<(PublishErrorKind, String)> {
-        let topic = &record.topic;
-        if let Some(kind) = self.publish_faults.get_mut(&**topic).and_then(VecDeque::pop_front) {
-            return Some((kind, format!("topic `{topic}`: an injected failure")));
-        }
-        let size = record.size();
-        if size > self.max_record_bytes {
-            let reason =
-                format!("its {size} bytes are more than topic `{topic}` takes ({})", self.max_record_bytes);
-            return Some((PublishErrorKind::TooLarge, reason));
-        }
-        if self.topics.partitions(topic).is_none() {
-            return Some((PublishErrorKind::Fatal, format!("topic `{topic}` does not exist; create it")));
-        }
-        None
     }
 }

@@ -3,6 +3,7 @@ use crate::consumer::{Consumer, Event, Revocation};
 use crate::publisher::Publisher;
 use crate::reader::Reader;
 use crate::record::{Offset, Record};
+use crate::transactions::{TransactionError, Transactions};
 
 const TOPIC: &str = "jobs";
 const GROUP: &str = "group";
@@ -187,6 +188,60 @@ async fn records_wait_for_the_brokers_but_not_for_ever() {
     let values: Vec<_> = memory.records(TOPIC).into_iter().map(|r| r.record.value.unwrap()).collect();
     assert_eq!(values, ["first", "second"]);
     assert!(consumer.status().borrow().brokers_up);
+}
+
+fn results(values: &[&'static str]) -> Arc<Vec<Record>> {
+    Arc::new(values.iter().map(|value| Record::new("results", *value)).collect())
+}
+
+#[tokio::test]
+async fn transactions_fail_as_they_are_told() {
+    let check = async |fault, expect: &str, published: usize, is_broken: bool| {
+        let memory = with_records(1, 0).await;
+        memory.create_topic("results", 1);
+        let consumer = member(&memory).await;
+        let transactions = memory.transactions("id", &consumer).await.unwrap();
+        memory.fail_transactions(fault, 1);
+        let outcome = transactions.commit(results(&["a"]), committing(0, 1), "note").await;
+        assert!(format!("{outcome:?}").starts_with(&format!("Err({expect}")), "{outcome:?}");
+        assert_eq!(memory.records("results").len(), published, "{fault:?}");
+        assert_eq!(memory.committed(GROUP).len(), published, "{fault:?}");
+        let again = transactions.commit(results(&["b"]), committing(0, 2), "note").await;
+        assert_eq!(again.is_err(), is_broken, "{fault:?}");
+        // Whoever opens them anew goes on.
+        let transactions = memory.transactions("id", &consumer).await.unwrap();
+        transactions.commit(results(&["c"]), committing(0, 3), "note").await.unwrap();
+        assert_eq!(memory.committed(GROUP), committing(0, 3));
+    };
+    check(TransactionFault::Aborted, "Aborted", 0, false).await;
+    check(TransactionFault::Unknown, "Unknown", 0, true).await;
+    check(TransactionFault::UnknownCommitted, "Unknown", 1, true).await;
+    check(TransactionFault::Fenced, "Fenced", 0, true).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn transactions_wait_for_the_brokers_but_not_for_ever() {
+    let memory = with_records(1, 0).await;
+    memory.create_topic("results", 1);
+    let consumer = member(&memory).await;
+    let transactions = memory.transactions("id", &consumer).await.unwrap();
+    memory.set_reachable(false);
+    assert!(consumer.committed(&[partition(0)]).await.unwrap_err().is_retryable());
+    let late = transactions.commit(results(&["a"]), committing(0, 1), "");
+    let back = async {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        memory.set_reachable(true);
+    };
+    let (outcome, ()) = tokio::join!(late, back);
+    outcome.unwrap();
+    memory.set_reachable(false);
+    let begin = tokio::time::Instant::now();
+    let outcome = transactions.commit(results(&["b"]), committing(0, 2), "").await;
+    assert!(matches!(outcome, Err(TransactionError::Unknown { .. })), "{outcome:?}");
+    assert_eq!(begin.elapsed(), Duration::from_secs(30));
+    assert!(memory.transactions("id", &consumer).await.unwrap_err().is_retryable());
+    memory.set_reachable(true);
+    assert_eq!(memory.records("results").len(), 1);
 }
 
 #[tokio::test]

@@ -54,9 +54,11 @@ impl Inner {
         if let Some(error) = &*broken {
             return Some(Err(error.clone()));
         }
-        let outcome = self
-            .cluster
-            .change(|state| state.reachable.then(|| state.transact(self, records, progress, note)))?;
+        // Looked at first, because every change wakes whoever waits for one, and that is this.
+        if !self.cluster.lock().reachable {
+            return None;
+        }
+        let outcome = self.cluster.change(|state| state.transact(self, records, progress, note));
         broken.clone_from(&outcome.as_ref().err().filter(|error| breaks(error)).cloned());
         Some(outcome)
     }

@@ -25,6 +25,12 @@ pub(crate) trait Backend {
     async fn topic(&self, partitions: i32) -> String;
 }
 
+/// A transport that has transactions, and topics with a limit of their own.
+pub(crate) trait Complete: Backend {
+    /// A new, empty topic of one partition that takes records of about so many bytes.
+    async fn topic_of_small_records(&self, bytes: usize) -> String;
+}
+
 /// A transport whose brokers can be taken away.
 pub(crate) trait Interruptible: Backend {
     async fn set_reachable(&self, reachable: bool);
@@ -43,6 +49,14 @@ impl Backend for InMemory {
     async fn topic(&self, partitions: i32) -> String {
         let name = unique("topic");
         self.0.create_topic(&name, partitions);
+        name
+    }
+}
+
+impl Complete for InMemory {
+    async fn topic_of_small_records(&self, bytes: usize) -> String {
+        let name = self.topic(1).await;
+        self.0.set_topic_max_record_bytes(&name, bytes);
         name
     }
 }
@@ -104,6 +118,13 @@ impl Real {
         };
         Some(Self(quick(KafkaConfig { group_protocol, ..KafkaConfig::new(brokers) })))
     }
+
+    async fn create(&self, spec: TopicSpec) -> String {
+        let admin = TopicAdmin::new(&self.0).unwrap();
+        let plan = admin.plan(std::slice::from_ref(&spec)).await.unwrap();
+        admin.apply(&plan).await.unwrap();
+        spec.name
+    }
 }
 
 impl Backend for Real {
@@ -114,11 +135,14 @@ impl Backend for Real {
     }
 
     async fn topic(&self, partitions: i32) -> String {
-        let name = unique("transport-test");
-        let admin = TopicAdmin::new(&self.0).unwrap();
-        let plan = admin.plan(&[TopicSpec::new(&name, partitions)]).await.unwrap();
-        admin.apply(&plan).await.unwrap();
-        name
+        self.create(TopicSpec::new(unique("transport-test"), partitions)).await
+    }
+}
+
+impl Complete for Real {
+    async fn topic_of_small_records(&self, bytes: usize) -> String {
+        self.create(TopicSpec { max_message_bytes: bytes, ..TopicSpec::new(unique("transport-test"), 1) })
+            .await
     }
 }
 
@@ -136,6 +160,16 @@ pub(crate) fn unique(what: &str) -> String {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     format!("{what}-{}-{}", since.as_nanos(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Bytes that cannot be compressed.
+pub(crate) fn noise(bytes: usize) -> Vec<u8> {
+    let mut state = 1_u32;
+    let next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[0]
+    };
+    std::iter::repeat_with(next).take(bytes).collect()
 }
 
 /// Fails the test when the future takes too long.

@@ -83,9 +83,11 @@ macro_rules! on_transactional_backends {
 }
 
 on_transactional_backends!(
+    records::are_limited_by_their_topic,
     transactions::are_seen_whole,
     transactions::may_lack_records_or_progress,
     transactions::with_a_record_that_is_too_large_are_undone,
+    transactions::with_a_record_too_large_for_its_topic_are_undone,
     transactions::to_a_missing_topic_are_fatal,
     transactions::of_partitions_that_are_gone_are_refused,
     transactions::of_the_older_of_two_are_fenced,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use transport::{ConsumerOptions, Header, PublishErrorKind, Publisher, Record, Transport};
 
-use crate::backend::{Backend, check_complete, join, numbered, publish, read, soon, unique};
+use crate::backend::{Backend, Complete, check_complete, join, noise, numbered, publish, read, soon, unique};
 
 pub(crate) async fn keep_their_order_within_a_partition<B: Backend>(backend: &B) {
     let topic = backend.topic(3).await;
@@ -79,6 +79,24 @@ pub(crate) async fn that_are_too_large_fail_alone<B: Backend>(backend: &B) {
     let mut consumer = join(backend, &unique("group"), &topic, ConsumerOptions::default()).await;
     let came: Vec<_> = read(&mut consumer, 2).await.into_iter().map(|r| r.record.value.unwrap()).collect();
     assert_eq!(came, ["first", "last"]);
+}
+
+pub(crate) async fn are_limited_by_their_topic<B: Complete>(backend: &B) {
+    let (small, normal) = (backend.topic_of_small_records(10_000).await, backend.topic(1).await);
+    let missing = unique("missing");
+    let topics = [small.clone(), normal.clone(), missing];
+    let limits = soon("limits", backend.transport().max_record_bytes(&topics)).await.unwrap();
+    assert_eq!(limits.len(), 2, "{limits:?}");
+    assert!((9_000..=10_000).contains(&limits[&small]), "{limits:?}");
+    assert!(limits[&normal] > 1_000_000, "{limits:?}");
+    let publisher = backend.transport().publisher().await.unwrap();
+    let publish = async |bytes: usize| {
+        let record = Record::new(&*small, noise(bytes));
+        soon("publish", publisher.publish(vec![record])).await
+    };
+    publish(limits[&small]).await.unwrap();
+    assert!(publish(limits[&small] + 1_000).await.unwrap_err().too_large());
+    assert!(backend.transport().max_record_bytes(&[]).await.unwrap().is_empty());
 }
 
 pub(crate) async fn of_an_unknown_topic_fail<B: Backend>(backend: &B) {

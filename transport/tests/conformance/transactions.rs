@@ -8,7 +8,9 @@ use transport::{
     TransactionError, Transactions, Transport,
 };
 
-use crate::backend::{Backend, join, next_event, number, numbered, publish, read, soon, unique};
+use crate::backend::{
+    Backend, Complete, join, next_event, noise, number, numbered, publish, read, soon, unique,
+};
 
 type ConsumerOf<B> = <<B as Backend>::Transport as Transport>::Consumer;
 type TransactionsOf<B> = <<B as Backend>::Transport as Transport>::Transactions;
@@ -148,6 +150,30 @@ pub(crate) async fn with_a_record_that_is_too_large_are_undone<B: Backend>(backe
     assert_eq!(setting.committed().await.1, ["y", "y"]);
 }
 
+/// It is the topic that refuses the record, so that the client learns it only when the record is on its way.
+pub(crate) async fn with_a_record_too_large_for_its_topic_are_undone<B: Complete>(backend: &B) {
+    let setting = Setting::new(backend).await;
+    let small = backend.topic_of_small_records(10_000).await;
+    for _ in 0..3 {
+        let mut records = numbered(&setting.results, 0..300);
+        records[123] = Record::new(&*small, noise(60_000)).with_key("x");
+        let outcome = setting.transactions.commit(Arc::new(records), setting.progress(10), "x");
+        match soon("a transaction", outcome).await {
+            Err(TransactionError::TooLarge(error)) => {
+                let indexes: Vec<usize> = error.failures().iter().map(|failure| failure.index).collect();
+                assert_eq!(indexes, [123]);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(setting.committed().await.0.is_empty());
+    setting.commit(0..10, "y").await.unwrap();
+    assert_eq!(setting.seen(backend).await, (0..10).collect::<Vec<_>>());
+    let records = Arc::new(vec![Record::new(&*small, "x"), Record::new(&*small, "y")]);
+    soon("a transaction", setting.transactions.commit(records, setting.progress(20), "")).await.unwrap();
+    assert_eq!(setting.committed().await.0, setting.progress(20));
+}
+
 pub(crate) async fn to_a_missing_topic_are_fatal<B: Backend>(backend: &B) {
     let setting = Setting::new(backend).await;
     let missing = unique("missing");
@@ -250,10 +276,11 @@ pub(crate) async fn of_the_older_of_two_are_fenced<B: Backend>(backend: &B) {
 }
 
 /// While members come and go, transactions are repeated as long as their partitions stay: nothing is lost or doubled.
+#[expect(clippy::print_stdout, reason = "for whoever asks with --nocapture")]
 pub(crate) async fn survive_rebalances<B: Backend>(backend: &B) {
     let mut setting = Setting::<B>::new(backend).await;
     let mut last = Progress::new();
-    let mut done = 0;
+    let (mut done, mut undone) = (0, 0);
     for _ in 0..2 {
         let mut second = join(backend, &setting.group, &setting.jobs, ConsumerOptions::default()).await;
         let mut gone = Vec::new();
@@ -273,11 +300,12 @@ pub(crate) async fn survive_rebalances<B: Backend>(backend: &B) {
             last = setting.progress(done.min(100));
             last.forget(&gone);
             let records = Arc::new(numbered(&setting.results, done - 1..done));
-            committed_in_the_end(&setting.transactions, records, last.clone()).await;
+            undone += committed_in_the_end(&setting.transactions, records, last.clone()).await;
         }
         soon("close", second.close()).await;
         while !matches!(next_event(&mut setting.consumer).await, Event::Assigned(back) if back == gone) {}
     }
+    println!("{done} transactions were committed, {undone} undone in between");
     assert_eq!(setting.seen(backend).await, (0..done).collect::<Vec<_>>());
     let (committed, _) = setting.committed().await;
     for (partition, next) in last.iter() {

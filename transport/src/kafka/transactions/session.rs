@@ -40,6 +40,9 @@ pub(super) struct Session {
     consumer: Weak<Native>,
     // Until the producer is of no more use: from then on every request gets the reason for that.
     producer: Result<Producer, TransactionError>,
+    // A record that a broker refused leaves a gap in the numbers of its partition. The next transaction there stumbles
+    // over it, once: undoing that sets all numbers right.
+    has_gaps: bool,
     // Whoever waited for an answer has given up.
     given_up: Arc<AtomicBool>,
 }
@@ -57,7 +60,7 @@ impl Session {
         producer: Producer,
         given_up: Arc<AtomicBool>,
     ) -> Self {
-        Self { id: id.into(), consumer, producer: Ok(producer), given_up }
+        Self { id: id.into(), consumer, producer: Ok(producer), has_gaps: false, given_up }
     }
 
     /// Serves until there will be no more requests.
@@ -75,30 +78,45 @@ impl Session {
         progress: &Progress,
         note: &str,
     ) -> Result<(), TransactionError> {
-        let producer = self.producer.as_ref().map_err(Clone::clone)?;
-        if self.given_up.load(Ordering::SeqCst) {
-            return Err(TransactionError::Unknown { reason: "an earlier transaction hangs".into() });
+        let mut outcome = self.try_once(records, progress, note);
+        if self.has_gaps && matches!(outcome, Err(Verdict::Undo(TransactionError::Aborted { .. }))) {
+            self.has_gaps = false;
+            outcome = self.try_once(records, progress, note);
         }
-        let offsets = self.offsets(progress, note)?;
-        let verdict = match self.attempt(producer, records, progress, offsets.as_ref()) {
-            Ok(()) => {
-                producer.rest();
-                return Ok(());
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(Verdict::Undo(error)) => {
+                tracing::debug!(id = self.id, %error, "a transaction was undone");
+                self.has_gaps |= matches!(error, TransactionError::TooLarge(_) | TransactionError::Fatal(_));
+                Err(error)
             }
-            Err(Verdict::Undo(error)) => match producer.abort(Instant::now() + UNDO_LIMIT) {
-                Ok(()) => {
-                    producer.rest();
-                    tracing::debug!(id = self.id, %error, "a transaction was undone");
-                    return Err(error);
+            Err(Verdict::GiveUp(error)) => {
+                if self.producer.is_ok() {
+                    tracing::warn!(id = self.id, %error, "a transactional producer is given up");
                 }
-                // Not undone for certain, whatever stopped it.
-                Err(fault) => sort::of_commit(&fault, &self.id),
-            },
-            Err(Verdict::GiveUp(error)) => error,
-        };
-        tracing::warn!(id = self.id, error = %verdict, "a transactional producer is given up");
-        self.producer = Err(verdict.clone());
-        Err(verdict)
+                self.producer = Err(error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    // When it is to be undone, it has been.
+    fn try_once(&self, records: &[Record], progress: &Progress, note: &str) -> Result<(), Verdict> {
+        let producer = self.producer.as_ref().map_err(|error| Verdict::GiveUp(error.clone()))?;
+        if self.given_up.load(Ordering::SeqCst) {
+            let reason = "an earlier transaction hangs".into();
+            return Err(Verdict::GiveUp(TransactionError::Unknown { reason }));
+        }
+        let offsets = self.offsets(progress, note).map_err(Verdict::Undo)?;
+        let outcome = self.attempt(producer, records, progress, offsets.as_ref());
+        if let Err(Verdict::Undo(_)) = &outcome {
+            // What is not undone for certain is uncertain, whatever stopped it.
+            producer
+                .abort(Instant::now() + UNDO_LIMIT)
+                .map_err(|fault| Verdict::GiveUp(sort::of_commit(&fault, &self.id)))?;
+        }
+        producer.rest();
+        outcome
     }
 
     // The group as it is now, then whether the partitions are ours: the brokers check who commits, but not what. In
