@@ -12,6 +12,7 @@ pub mod contract;
 pub mod http;
 pub mod journal;
 pub mod process;
+pub mod proxy;
 pub mod python;
 pub mod setting;
 pub mod turn;
