@@ -9,6 +9,7 @@
 pub mod binary;
 pub mod broker;
 pub mod contract;
+pub mod fault;
 pub mod http;
 pub mod journal;
 pub mod process;

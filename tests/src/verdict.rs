@@ -78,7 +78,7 @@ impl<'a> Judge<'a> {
             self.verdict.disordered.push(format!("{id}: {key} {} after {newest}", job.sequence));
         }
         *newest = job.sequence.max(*newest);
-        if result.partition != job.partition {
+        if job.acknowledged && result.partition != job.partition {
             let (is, was) = (result.partition, job.partition);
             self.verdict.scattered.push(format!("{id}: {key} in {is}, not {was}"));
         }
