@@ -7,6 +7,7 @@
 //! a row for each. Every random choice comes from a seed, which is printed, so that a run can be had again.
 
 pub mod cases;
+pub mod configuration;
 pub mod dice;
 pub mod fleet;
 pub mod judge;

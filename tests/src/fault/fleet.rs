@@ -181,9 +181,10 @@ impl Fleet {
         sum
     }
 
-    /// What each has resident now, in MiB.
-    pub fn resident_mib(&self) -> Vec<u64> {
-        self.members.iter().filter_map(|member| member.worker.process().resident_mib().ok()).collect()
+    /// What those in that place have resident now, all together, in MiB.
+    pub fn resident_mib(&self, slot: &str) -> u64 {
+        let there = self.members.iter().filter(|member| member.slot == slot);
+        there.filter_map(|member| member.worker.process().resident_mib().ok()).sum()
     }
 
     fn note_memory(&mut self, member: &Member) {

@@ -10,9 +10,9 @@ use super::fleet::{Fleet, STAGES};
 use super::load::{Load, Submitted};
 use super::plan::{Case, Form, Mode, Plan};
 use super::progress::Watch;
-use super::{cases, say};
+use super::{cases, configuration, say};
 use crate::journal::HostileRecord;
-use crate::{Broker, Ended, Setting, millstream, python, repository};
+use crate::{Broker, Ended, Setting, millstream, python};
 
 /// What the tests set `session.timeout.ms` to: a member that was killed holds its partitions for so long.
 pub const SESSION: Duration = Duration::from_secs(6);
@@ -21,8 +21,6 @@ pub const LIMIT: Duration = SESSION.saturating_add(Duration::from_secs(15));
 /// How long something is waited for that comes too late, so that it is said how late.
 const PATIENCE: Duration = Duration::from_secs(90);
 const TICK: Duration = Duration::from_millis(200);
-/// As many as two workers can share, and a third one.
-const PARTITIONS: usize = 6;
 /// What a case needs before anything may break.
 const WARM: i64 = 1_000;
 
@@ -77,7 +75,7 @@ impl<'a> Scene<'a> {
     /// When something does not start.
     pub async fn set(broker: &'a Broker, case: &Case, mode: Mode, plan: &Plan) -> Result<Self> {
         let mut dice = Dice::of(plan.seed, &[case.name, mode.as_str()]);
-        let setting = Arc::new(setting(broker, case, mode)?);
+        let setting = Arc::new(configuration::write(broker, case, mode)?);
         setting.run(&["topics", "apply"]).await?.expect_code(0);
         let help = millstream(&["worker", "--help"], &[]).await?.stdout;
         let mut fleet = Fleet::start(setting.clone(), help.contains("--slot"))?;
@@ -246,48 +244,4 @@ impl<'a> Scene<'a> {
         let config = config.to_str().context("temporary folders have names in UTF-8")?;
         crate::binary::millstream_within(&[&["-c", config], arguments].concat(), &[], within).await
     }
-}
-
-fn setting(broker: &Broker, case: &Case, mode: Mode) -> Result<Setting> {
-    let session = SESSION.as_millis();
-    let tables = cases::tables(case.fault);
-    let text = format!("[kafka.consumer]\n\"session.timeout.ms\" = {session}\n{tables}");
-    let setting = Setting::through(&broker.through_proxies(), broker.bootstrap(), case.name, &text)?;
-    setting.edit(|config| {
-        let copies = if case.nodes == 3 { "\nreplication = 3\nmin_insync_replicas = 2" } else { "" };
-        let topics = format!("partitions = {PARTITIONS}{copies}");
-        let config = config.replace("partitions = 4", &topics);
-        let config = match case.form {
-            Form::Digits => config,
-            Form::Divide => with_model(&config, "divide"),
-            Form::Slow => with_model(&config, "slow"),
-        };
-        // Left out where it is what is done anyway: at-least-once works without the key.
-        match mode {
-            Mode::AtLeastOnce => config,
-            Mode::ExactlyOnce => {
-                config.replace("model = \"digits\"\n", "model = \"digits\"\ndelivery = \"exactly-once\"\n")
-            }
-        }
-    })?;
-    Ok(setting)
-}
-
-/// The pipeline with a model that takes tensors as they are, and no steps before or after it.
-fn with_model(config: &str, model: &str) -> String {
-    let path = repository().join(format!("tests/models/{model}.onnx"));
-    let mut lines: Vec<String> = Vec::new();
-    let mut is_step = false;
-    for line in config.lines() {
-        if line.starts_with("preprocess = [") {
-            is_step = true;
-        } else if line.starts_with("postprocess = [") || line.starts_with("labels = ") {
-        } else if line.starts_with("path = ") {
-            lines.push(format!("path = \"{}\"", path.display()));
-        } else if !is_step {
-            lines.push(line.to_owned());
-        }
-        is_step &= line != "]";
-    }
-    lines.join("\n") + "\n"
 }
