@@ -8,7 +8,7 @@ use super::scene::SESSION;
 use crate::{Broker, Setting, repository};
 
 /// As many as two workers can share, and a third one.
-const PARTITIONS: usize = 6;
+pub const PARTITIONS: usize = 6;
 
 /// Writes it, in a folder of its own.
 ///

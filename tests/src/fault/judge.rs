@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::load;
@@ -64,7 +65,8 @@ pub async fn judge(scene: &mut Scene<'_>, case: &Case, within: Duration) -> Resu
     if found.repeated > 0 {
         found.repeated_after_deduplication = shown_twice(scene, &journal.jobs, within).await?;
     }
-    found.faults.extend(reconciled(scene, within).await?);
+    let differences = reconciled(scene, case, &found, within).await?;
+    found.faults.extend(differences);
     Ok(found)
 }
 
@@ -159,16 +161,107 @@ async fn shown_twice(scene: &Scene<'_>, jobs: &[Job], within: Duration) -> Resul
     Ok(twice)
 }
 
-/// What `millstream reconcile` holds against the run.
-async fn reconciled(scene: &mut Scene<'_>, within: Duration) -> Result<Option<String>> {
+/// What `millstream reconcile` says, as far as it is compared.
+#[derive(Debug, Deserialize)]
+struct Reconciled {
+    waiting: usize,
+    lost: usize,
+    repeated: usize,
+    faults_by_kind: BTreeMap<String, u64>,
+    faults: Vec<Value>,
+}
+
+/// What `millstream reconcile` holds against the run, and where it differs from the verdict.
+async fn reconciled(
+    scene: &mut Scene<'_>,
+    case: &Case,
+    found: &Found,
+    within: Duration,
+) -> Result<Vec<String>> {
     if !millstream(&["--help"], &[]).await?.stdout.contains("\n  reconcile ") {
         scene.notes.push("without `millstream reconcile`, which this binary does not have".to_owned());
-        return Ok(None);
+        return Ok(Vec::new());
     }
-    let ended = scene.run(&["reconcile", PIPELINE, "-o", "json"], within).await?;
-    if ended.code == Some(0) {
-        return Ok(None);
+    let mode = scene.mode.as_str();
+    let mut arguments = vec!["reconcile", PIPELINE, "-o", "json", "--delivery", mode, "--apart"];
+    let were = super::configuration::PARTITIONS.to_string();
+    if !super::cases::keeps_order(case.fault) {
+        arguments.extend(["--partitions-were", &were]);
     }
-    let said: String = ended.stdout.chars().chain(ended.stderr.chars()).take(600).collect();
-    Ok(Some(format!("`millstream reconcile` ended with {:?}: {said}", ended.code)))
+    let ended = scene.run(&arguments, within).await?;
+    let Ok(told) = serde_json::from_str::<Reconciled>(&ended.stdout) else {
+        let said: String = ended.stderr.chars().take(600).collect();
+        return Ok(vec![format!("`millstream reconcile` ended with {:?}: {said}", ended.code)]);
+    };
+    let mut faults = Vec::new();
+    if ended.code != Some(0) {
+        let (kinds, first) = (&told.faults_by_kind, told.faults.first().unwrap_or(&Value::Null));
+        faults.push(format!(
+            "`millstream reconcile` ended with {:?}: {kinds:?}, the first: {first}",
+            ended.code
+        ));
+    }
+    let (theirs, ours) = ((told.lost, told.repeated, told.waiting), (found.lost, found.repeated, 0));
+    if theirs != ours {
+        faults.push(format!(
+            "lost, repeated and waiting are {theirs:?} for `millstream reconcile` and {ours:?} for the verdict"
+        ));
+    }
+    Ok(faults)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn record(id: &str) -> HostileRecord {
+        serde_json::from_value(json!({
+            "kind": "k", "codes": ["model_error"], "image": null, "id": id, "stage": "inference", "key": null,
+            "original": "", "topic": "t", "partition": 0, "offset": 0,
+        }))
+        .unwrap()
+    }
+
+    fn failure(id: &str, code: &str) -> Terminal {
+        let failure =
+            json!({"stage": "inference", "code": code, "message": "", "attempt": 1, "retriable": false});
+        serde_json::from_value(json!({
+            "partition": 0, "offset": 0, "timestamp_ms": 0, "key": null, "id": id, "kind": "failure", "failure": failure,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn what_must_fail_does_so_once_and_with_the_right_code() {
+        let check = |results: &[Terminal], lost: usize, repeated: usize, wrong: usize| {
+            let records = [record("a"), record("b")];
+            let mut expected = Expected::new(&records);
+            let taken = results.iter().filter(|result| expected.take(result)).count();
+            let others = results.iter().filter(|result| result.id.as_deref() == Some("other")).count();
+            assert_eq!(taken, results.len() - others);
+            assert_eq!((expected.lost(), expected.repeated(), expected.wrong.len()), (lost, repeated, wrong));
+        };
+        let good = failure("a", "model_error");
+        check(&[good.clone(), failure("b", "model_error")], 0, 0, 0);
+        check(&[good.clone(), failure("other", "internal")], 1, 0, 0);
+        check(&[good.clone(), good.clone(), failure("b", "internal")], 0, 1, 1);
+    }
+
+    #[test]
+    fn a_division_has_one_right_answer() {
+        let check = |form: Form, asked: &str, y: i64, expect: bool| {
+            let job: Job = serde_json::from_value(json!({
+                "id": "i", "key": null, "sequence": 0, "image": asked, "partition": 0, "time": "", "traceparent": "",
+            }))
+            .unwrap();
+            let outputs = BTreeMap::from([("y".to_owned(), vec![json!(y)])]);
+            assert_eq!(is_right(form, None, &job, &outputs).is_ok(), expect, "{asked}: {y}");
+        };
+        check(Form::Divide, "x=7", 14, true);
+        check(Form::Divide, "x=7", 15, false);
+        check(Form::Slow, "x=100000", 100_000, true);
+        check(Form::Slow, "x=1", 0, false);
+    }
 }
