@@ -70,6 +70,19 @@ impl Watch {
         Ok(newest.map_or(0, |sample| sample.committed.iter().map(|offset| offset.max(&0)).sum()))
     }
 
+    /// Of how many partitions each stage has committed something, at least.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn least_partitions(&mut self) -> Result<Option<usize>> {
+        self.refresh()?;
+        let used = |group: &String| {
+            let newest = self.samples.iter().rev().find(|sample| sample.group == *group)?;
+            Some(newest.committed.iter().filter(|offset| **offset >= 0).count())
+        };
+        Ok(self.groups.iter().map(used).collect::<Option<Vec<_>>>().and_then(|used| used.into_iter().min()))
+    }
+
     /// When every partition of every stage had gone on, after that time.
     ///
     /// # Errors

@@ -168,6 +168,27 @@ impl<'a> Scene<'a> {
         let begin = if is_outage { end } else { since };
         let wait = format!("everything goes on after {what}");
         let at = self.wait_until(&wait, PATIENCE, async |scene| scene.watch.went_on(begin)).await?;
+        self.has_recovered(what, [since, end, at], is_outage);
+        Ok(())
+    }
+
+    /// Waits until every stage has committed something of so many partitions, some of which are new.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn uses(&mut self, partitions: usize, since: SystemTime) -> Result<()> {
+        let end = SystemTime::now();
+        let wait = format!("all stages use {partitions} partitions");
+        let ask = async |scene: &mut Self| {
+            Ok(scene.watch.least_partitions()?.filter(|least| *least >= partitions).map(drop))
+        };
+        self.wait_until(&wait, PATIENCE, ask).await?;
+        self.has_recovered("partitions were added", [since, end, SystemTime::now()], false);
+        Ok(())
+    }
+
+    /// Takes down how long it took.
+    fn has_recovered(&mut self, what: &str, [since, end, at]: [SystemTime; 3], is_outage: bool) {
         let recovery = Recovery {
             what: what.to_owned(),
             from_fault: at.duration_since(since).unwrap_or_default(),
@@ -182,7 +203,6 @@ impl<'a> Scene<'a> {
             self.faults.push(format!("{what}: {:.1} s until it went on", recovery.counts().as_secs_f64()));
         }
         self.recoveries.push(recovery);
-        Ok(())
     }
 
     /// Asks the brokers, or changes topics; `tests/python/admin.py` says what there is.

@@ -13,7 +13,7 @@ const STORM: usize = 20;
 /// The places that come and go in a storm.
 const GUESTS: [&str; 2] = ["c", "d"];
 const SIDE_BY_SIDE: Duration = Duration::from_secs(15);
-const MORE_PARTITIONS: &str = "10";
+const MORE_PARTITIONS: usize = 10;
 
 /// One worker of each stage is suspended for longer than its session, and then goes on where it was.
 pub(super) async fn pause(scene: &mut Scene<'_>, time: Duration) -> Result<()> {
@@ -99,7 +99,7 @@ pub(super) async fn more_partitions(scene: &mut Scene<'_>) -> Result<()> {
     // From the end to the beginning: nobody writes where nobody could write on.
     for topic in ["dead-letters", "results", "postprocess", "inference", "preprocess"] {
         let topic = scene.setting.topic(topic);
-        scene.admin(&["partitions", &topic, MORE_PARTITIONS]).await?;
+        scene.admin(&["partitions", &topic, &MORE_PARTITIONS.to_string()]).await?;
     }
-    scene.recovers("partitions were added", since, false).await
+    scene.uses(MORE_PARTITIONS, since).await
 }
