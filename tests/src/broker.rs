@@ -120,7 +120,8 @@ impl Broker {
     /// # Errors
     /// When it does not come up.
     pub fn restart(&self, node: u32) -> Result<()> {
-        self.kafka("node-start", &[&node.to_string()]).map(drop)
+        // After a kill it goes through its data first, which takes its time where others want the processor, too.
+        self.kafka("node-start", &[&node.to_string(), "--timeout", "150"]).map(drop)
     }
 
     /// Addresses, and files and credentials of a secure instance, by their names in `kafka.sh env`.

@@ -111,6 +111,7 @@ impl Plan {
             }
         }
         let rounds = rounds(case, mode)?;
+        ensure!(!rounds.is_empty(), "{case} cannot be done {}", mode.unwrap_or_default());
         let usual = match case {
             "short" => FEW_JOBS,
             "soak" => SOAK_JOBS,
@@ -173,7 +174,6 @@ mod tests {
         check("--case control", &[("control", AtLeastOnce), ("control", ExactlyOnce)]);
         check("--case control --mode exactly-once", &[("control", ExactlyOnce)]);
         check("--case before-commit", &[("before-commit", ExactlyOnce)]);
-        check("--case before-commit --mode at-least-once", &[]);
         check(
             "--case control,pause --mode at-least-once",
             &[("control", AtLeastOnce), ("pause", AtLeastOnce)],
@@ -192,6 +192,7 @@ mod tests {
         check("--jobs many", "--jobs is not a number");
         check("--colour red", "--colour");
         check("--jobs 0", "nothing to lose");
+        check("--case before-commit --mode at-least-once", "cannot be done at-least-once");
     }
 
     #[test]
