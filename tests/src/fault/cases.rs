@@ -178,16 +178,16 @@ pub const ALL: &[Case] = &[
             "three jobs divide by 0 in native code, which kills the process",
         )
     }),
-    orderly(case(
+    case(
         "dead-letters-missing",
         Fault::DeadLettersMissing,
         "for 10 s there is no topic for dead letters, while 50 jobs fail",
-    )),
-    orderly(case(
+    ),
+    case(
         "dead-letters-refused",
         Fault::DeadLettersRefused,
         "for 10 s the topic for dead letters takes no record, while 50 jobs fail",
-    )),
+    ),
     short(orderly(case(
         "duplicates",
         Fault::Duplicates,

@@ -79,7 +79,8 @@ async fn one(
         *broker = Some((case.nodes, Broker::behind_proxies(case.nodes).await?));
     }
     let (_, broker) = broker.as_ref().expect("there is one now");
-    let within = limit(plan) / 2;
+    // A job that is lost is waited for until then.
+    let within = Duration::from_secs(180 + 2 * plan.jobs as u64 / u64::from(plan.rate));
     let mut scene = Scene::set(broker, case, mode, plan).await?;
     let judged = async {
         cases::play(&mut scene, case, plan).await?;
