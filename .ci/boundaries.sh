@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-members="schemas transport stages workers producer millstream tests"
+members="schemas transport stages workers producer operations millstream tests"
 broken=0
 
 broken() {
@@ -61,7 +61,8 @@ uses transport
 uses stages schemas
 uses workers schemas transport stages
 uses producer schemas transport
-uses millstream schemas transport stages workers producer
+uses operations schemas transport
+uses millstream schemas transport stages workers producer operations
 
 only schemas names rmp-serde rmp
 only transport names rdkafka rdkafka-sys
@@ -73,6 +74,7 @@ never transport reaches ort image rmp-serde clap
 never stages reaches rdkafka clap
 never workers reaches clap
 never producer reaches ort image clap
+never operations reaches ort image clap
 
 [ "$broken" = 0 ] && echo "boundaries: every dependency points the way ARCHITECTURE.md says"
 exit "$broken"

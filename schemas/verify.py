@@ -26,6 +26,7 @@ NUMPY = {
 }
 CODES = {"invalid_input", "undecodable", "too_large", "model_error", "timeout", "expired", "cancelled", "internal"}
 TYPES = {f"dev.millstream.{kind}.v1" for kind in ("job", "result", "failure")}
+CANCEL_TYPE = "dev.millstream.cancel.v1"
 
 
 class Refused(Exception):
@@ -54,7 +55,7 @@ def read_headers(headers):
     """Returns what the known headers say, how many unknown ones there are, and the first fault."""
     known, unknown, seen, fault = {}, 0, set(), None
     for name, value in headers:
-        if name.startswith("ms_error_"):
+        if name.startswith(("ms_error_", "ms_retry_")):
             continue
         if name not in HEADERS:
             unknown += 1
@@ -125,6 +126,39 @@ def read_dead_letter(headers):
     if not found:
         return None
     return found | {"partition": int(found["partition"]), "offset": int(found["offset"])}
+
+
+def read_retry(headers):
+    found = {name[9:]: value.decode() for name, value in headers if name.startswith("ms_retry_")}
+    if found:
+        unix_micros(found["due"])
+    return found or None
+
+
+def last(headers, wanted):
+    values = [value for name, value in headers if name == wanted]
+    return values[-1].decode() if values else None
+
+
+def read_cancellation(headers):
+    """What a record on the topic of cancellations withdraws: headers alone say it."""
+    named = {"ce_type": any_text, "ce_id": job_id, "ce_batchid": any_text}
+    found = {}
+    for name, value in headers:
+        if name in named:
+            try:
+                if value is None or name in found:
+                    raise ValueError("comes twice, or has no value")
+                named[name](found.setdefault(name, value.decode("utf-8")))
+            except ValueError as error:
+                raise invalid(f"headers.{name}", str(error)) from None
+    if found.get("ce_type") != CANCEL_TYPE:
+        raise invalid("headers.ce_type", f"not {CANCEL_TYPE}")
+    if ("ce_id" in found) == ("ce_batchid" in found):
+        raise invalid("headers.ce_id", "a job or a batch, and not both")
+    if found.get("ce_batchid") == "":
+        raise invalid("headers.ce_batchid", "is empty")
+    return {"id": found["ce_id"]} if "ce_id" in found else {"batch_id": found["ce_batchid"]}
 
 
 # --- bodies -----------------------------------------------------------------------------------------------------------
@@ -475,6 +509,8 @@ def partition(key, partitions):
 def check_vector(name):
     headers = [header_pair(header) for header in json.loads((VECTORS / f"{name}.headers.json").read_text("utf-8"))]
     expected = json.loads((VECTORS / f"{name}.expected.json").read_text("utf-8"))
+    if expected["reads_as"] == CANCEL_TYPE:
+        return check_cancellation(headers, expected)
     body = (VECTORS / f"{name}.body").read_bytes()
 
     known, unknown, fault = read_headers(headers)
@@ -503,11 +539,23 @@ def check_vector(name):
             expect(unix_micros(known[header]), expected["headers"][stated], header)
     if "dead_letter" in expected:
         expect(read_dead_letter(headers), expected["dead_letter"], "dead letter")
+    expect(read_retry(headers), expected.get("retry"), "retry")
+    expect(int(last(headers, "ms_replay_count") or 0), expected.get("replay_count", 0), "replay count")
+    expect(last(headers, "ms_defaulted"), expected.get("defaulted"), "defaulted")
 
     stated = stated_message(expected["message"])
     expect(message, stated, "message")
     check_writing(stated, expected, body, known.get("content-type"))
     return "good"
+
+
+def check_cancellation(headers, expected):
+    try:
+        expect(read_cancellation(headers), expected.get("message"), "cancellation")
+        return "good"
+    except Refused as refused:
+        expect({"code": refused.code, "path": refused.path}, expected.get("refused"), "refusal")
+        return "bad"
 
 
 def header_pair(header):

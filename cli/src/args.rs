@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use schemas::Stage;
 
+use crate::commands::cancel::CancelArgs;
+use crate::commands::reconcile::ReconcileArgs;
 use crate::commands::results::ResultsArgs;
 use crate::commands::submit::SubmitArgs;
 
@@ -70,6 +72,10 @@ pub(crate) enum Command {
     Submit(SubmitArgs),
     /// Read results
     Results(ResultsArgs),
+    /// Withdraw jobs that have not started
+    Cancel(CancelArgs),
+    /// Prove from the topics that every job has exactly one terminal record or is still waiting
+    Reconcile(ReconcileArgs),
     /// Compare the topics with the configuration, or create those that are missing
     #[command(subcommand)]
     Topics(TopicsCommand),

@@ -36,10 +36,16 @@ pub struct ClientOptions {
     pub limits: Limits,
     /// What [`Client::submit_all`] holds.
     pub window: Window,
+    /// How many outcomes [`Client::results`] remembers, so as to give each once: at least so many of the last ones, and at
+    /// most twice as many, with about 20 bytes for each. 0 gives every repeat.
+    pub remembered_outcomes: usize,
 }
 
 impl ClientOptions {
-    /// The default topics, limits and window of a pipeline; the program's own name is `client`.
+    /// What [`Client::results`] remembers by default. Twice as many are just what two tables of 2^19 places hold: 18 MB.
+    pub const REMEMBERED_OUTCOMES: usize = 450_000;
+
+    /// The default topics, limits, window and memory for a pipeline; the program's own name is `client`.
     pub fn new(pipeline: impl Into<String>) -> Self {
         let pipeline = pipeline.into();
         Self {
@@ -48,6 +54,7 @@ impl ClientOptions {
             name: "client".to_owned(),
             limits: Limits::default(),
             window: Window::default(),
+            remembered_outcomes: Self::REMEMBERED_OUTCOMES,
         }
     }
 }

@@ -54,7 +54,7 @@ impl Envelope {
             unknown: submission.headers,
             ..Headers::default()
         };
-        headers.renew_trace();
+        headers.renew_trace(&self.source);
         let headers = headers.write().into_iter().map(|(name, value)| Header { name, value }).collect();
         let topic = Arc::clone(self.topic(submission.stage));
         let record = Record { topic, key: submission.key, value: Some(body), headers };
@@ -65,6 +65,11 @@ impl Envelope {
         Ok(record)
     }
 
+    /// Who writes.
+    pub(crate) fn source(&self) -> &str {
+        &self.source
+    }
+
     fn topic(&self, stage: Stage) -> &Arc<str> {
         let of_stage = self.topics.iter().find(|(named, _)| *named == stage);
         &of_stage.expect("every stage has a topic").1
@@ -72,9 +77,12 @@ impl Envelope {
 }
 
 /// The first header whose name means something to the contract. What the contract does not know comes back as unknown,
-/// so there is no second list of names here.
+/// so there is no second list of names here, but for the marks that workers and replays let ride among them.
 fn reserved(headers: &[(String, Option<bytes::Bytes>)]) -> Option<String> {
-    let is_known = |name: &str| Headers::read([(name, Some(b"".as_slice()))]).0.unknown.is_empty();
+    const MARKS: [&str; 2] = [schemas::REPLAY_COUNT_HEADER, schemas::DEFAULTED_HEADER];
+    let is_known = |name: &str| {
+        MARKS.contains(&name) || Headers::read([(name, Some(b"".as_slice()))]).0.unknown.is_empty()
+    };
     headers.iter().map(|(name, _)| name).find(|name| is_known(name)).cloned()
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use schemas::{DecodeError, EncodeError, JobId};
+use schemas::{Cancellation, DecodeError, EncodeError, JobId};
 use transport::{Position, TransportError};
 
 use crate::outcome::JobOutcome;
@@ -76,6 +76,18 @@ pub enum Rejection {
     /// The broker refused the record.
     #[error("{0}")]
     Refused(String),
+}
+
+/// A cancellation was not acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot cancel {cancellation}: {reason}")]
+pub struct CancelError {
+    /// What was to be withdrawn.
+    pub cancellation: Cancellation,
+    /// Whether trying again may succeed; asking twice does no harm.
+    pub is_retryable: bool,
+    /// Why, and what to look at.
+    pub reason: String,
 }
 
 /// Following the results met something that is not a result.

@@ -1,4 +1,4 @@
-//! Who asks: submits jobs to a pipeline and reads what they came to.
+//! Who asks: submits jobs to a pipeline, withdraws them, and reads what they came to.
 //!
 //! A [`Client`] speaks to one pipeline. What it promises:
 //!
@@ -9,8 +9,8 @@
 //!   while there is room.
 //! - **Nothing is skipped.** A terminal record that cannot be decoded is an error that says where it lies; one that a
 //!   filter cannot rule out is returned.
-//!
-//! Delivery is at least once, so a result can come twice; it carries the same id both times.
+//! - **Each outcome comes once.** Delivery is at least once unless a pipeline is declared otherwise, so a crash can leave
+//!   a second record of the same outcome; [`Results`] drops it and counts it.
 //!
 //! ```
 //! use producer::{Client, ClientOptions, ReadFrom, ResultFilter, Submission};
@@ -55,7 +55,8 @@
 //! # }
 //! ```
 //!
-//! Read in this order: `submission.rs`, `envelope.rs`, `submit.rs`, `outcome.rs`, `results.rs`, `wait.rs`.
+//! Read in this order: `submission.rs`, `envelope.rs`, `submit.rs`, `cancel.rs`, `outcome.rs`, `results.rs`,
+//! `repeats.rs`, `wait.rs`.
 
 mod submission;
 
@@ -65,9 +66,13 @@ mod client;
 
 mod submit;
 
+mod cancel;
+
 mod outcome;
 
 mod results;
+
+mod repeats;
 
 mod wait;
 
@@ -79,7 +84,7 @@ mod answers;
 pub use transport::ReadFrom;
 
 pub use self::client::{Client, ClientOptions, Window};
-pub use self::error::{Rejection, ResultError, SubmitError, UndecodableResult, WaitError};
+pub use self::error::{CancelError, Rejection, ResultError, SubmitError, UndecodableResult, WaitError};
 pub use self::outcome::{JobOutcome, ResultFilter};
 pub use self::results::Results;
 pub use self::submission::{Payload, Submission};

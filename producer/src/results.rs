@@ -1,4 +1,4 @@
-//! Outcomes in: a pipeline's results, read from any place and followed as they come.
+//! Outcomes in: a pipeline's results, read from any place and followed as they come, each once.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,6 +9,7 @@ use transport::{Offset, ReadFrom, Reader, Transport, TransportError};
 use crate::client::Client;
 use crate::error::ResultError;
 use crate::outcome::{JobOutcome, OutcomeReader, ResultFilter};
+use crate::repeats::Repeats;
 
 impl<T: Transport> Client<T> {
     /// Opens the results of the pipeline. Once this returns, no result that is published later is missed.
@@ -41,23 +42,51 @@ impl<T: Transport> Client<T> {
         let reader = self.transport().reader(&options.topics.results, from).await?;
         let outcomes =
             OutcomeReader { pipeline: options.pipeline.clone(), filter, limits: options.limits.of_hops() };
-        Ok(Results { reader, outcomes, is_broken: false })
+        Ok(Results { reader, outcomes, repeats: Repeats::new(options.remembered_outcomes), is_broken: false })
     }
 }
 
 /// The results of a pipeline, in order within each partition of their topic.
+///
+/// Where delivery is at least once, a crash can make a worker answer a job twice. The second answer is the first one
+/// again, apart from the times in it, and is dropped: an outcome is given once for each job id, kind (result or failure)
+/// and replay. So a job that failed, was replayed from the dead letters and then had a result is seen with both; a job
+/// that was submitted twice under one id is one job. How many outcomes are remembered for that is
+/// [`ClientOptions::remembered_outcomes`](crate::ClientOptions::remembered_outcomes).
 ///
 /// A record that cannot be decoded, or a broker that is away, is an error among the outcomes; the next call reads on.
 /// After an error that will not heal ([`ResultError::is_passing`]) there is nothing more.
 pub struct Results<R> {
     reader: R,
     outcomes: OutcomeReader,
+    repeats: Repeats,
     is_broken: bool,
 }
 
 impl<R: Reader> Results<R> {
+    /// The same results with every repeat that lies in the topic.
+    #[must_use]
+    pub fn with_repeats(self) -> Self {
+        Self { repeats: Repeats::new(0), ..self }
+    }
+
+    /// How many outcomes were dropped so far because they had been given before.
+    pub fn repeats_dropped(&self) -> u64 {
+        self.repeats.dropped()
+    }
+
     /// The next outcome; waits for one when there is none yet. Cancel safe.
     pub async fn next(&mut self) -> Option<Result<JobOutcome, ResultError>> {
+        loop {
+            match self.next_or_repeat().await? {
+                Ok(outcome) if self.repeats.drops(&outcome) => {}
+                outcome => return Some(outcome),
+            }
+        }
+    }
+
+    /// As [`next`](Self::next), for whoever knows by itself what it has seen.
+    pub(crate) async fn next_or_repeat(&mut self) -> Option<Result<JobOutcome, ResultError>> {
         while !self.is_broken {
             match self.read().await {
                 Ok(None) => {}
@@ -67,12 +96,20 @@ impl<R: Reader> Results<R> {
         None
     }
 
+    /// Remembers an outcome that was given past [`next`](Self::next).
+    pub(crate) fn given(&mut self, outcome: &JobOutcome) {
+        self.repeats.remember(outcome);
+    }
+
     /// The next of the outcomes that were there when the results were opened; `None` after the last of them. Cancel safe.
     pub async fn next_existing(&mut self) -> Option<Result<JobOutcome, ResultError>> {
-        if self.is_broken || self.reader.caught_up() {
-            return None;
+        while !self.is_broken && !self.reader.caught_up() {
+            match self.read().await.transpose()? {
+                Ok(outcome) if self.repeats.drops(&outcome) => {}
+                outcome => return Some(outcome),
+            }
         }
-        self.read().await.transpose()
+        None
     }
 
     /// For each partition, by number, the end of the results as it was when they were opened: where a later reading can

@@ -59,8 +59,10 @@ impl<T: Transport> Client<T> {
 }
 
 impl<R: Reader> Results<R> {
-    /// The next outcome of one of these jobs, which is then no longer one of them; outcomes of others, and repeated ones,
-    /// are passed over. A broker that is away is waited for. Cancel safe.
+    /// The next outcome of one of these jobs, which is then no longer one of them; outcomes of others are passed over. A
+    /// broker that is away is waited for. Cancel safe.
+    ///
+    /// Only `waiting` decides: an id that was asked for before, and is again, is waited for again.
     ///
     /// # Errors
     ///
@@ -68,8 +70,11 @@ impl<R: Reader> Results<R> {
     /// of them either. [`ResultError::Transport`] if the reading fails for good.
     pub async fn next_of(&mut self, waiting: &mut HashSet<JobId>) -> Result<JobOutcome, ResultError> {
         loop {
-            match self.next().await.unwrap_or_else(|| Err(broken())) {
-                Ok(outcome) if waiting.remove(&outcome.id) => return Ok(outcome),
+            match self.next_or_repeat().await.unwrap_or_else(|| Err(broken())) {
+                Ok(outcome) if waiting.remove(&outcome.id) => {
+                    self.given(&outcome);
+                    return Ok(outcome);
+                }
                 Ok(_) => {}
                 Err(ResultError::Undecodable(undecodable)) => {
                     if undecodable.id.as_ref().is_some_and(|id| waiting.remove(id)) {

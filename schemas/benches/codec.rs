@@ -46,7 +46,7 @@ fn headers(criterion: &mut Criterion) {
         content_type: Some(Encoding::MessagePack.content_type().to_owned()),
         ..Headers::default()
     };
-    headers.renew_trace();
+    headers.renew_trace("/millstream/producer/bench");
     let written = headers.write();
     let pairs: Vec<_> = written.iter().map(|(name, value)| (name.as_ref(), value.as_deref())).collect();
     criterion.bench_function("headers, read", |bencher| {
@@ -54,7 +54,7 @@ fn headers(criterion: &mut Criterion) {
     });
     criterion.bench_function("headers, write", |bencher| bencher.iter(|| black_box(&headers).write()));
     criterion.bench_function("headers, renew the trace", |bencher| {
-        bencher.iter(|| black_box(&mut headers).renew_trace());
+        bencher.iter(|| black_box(&mut headers).renew_trace(black_box("/millstream/digits/postprocess")));
     });
 }
 

@@ -1,5 +1,10 @@
 //! A request to withdraw jobs: a record without a body on the pipeline's topic of cancellations.
 
+use std::borrow::Cow;
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
 use crate::headers::{HeaderPair, HeaderWriter, text_of};
 use crate::{DecodeError, JobId, Timestamp};
 
@@ -45,25 +50,69 @@ impl Cancellation {
     pub fn read<'a>(
         pairs: impl IntoIterator<Item = (&'a str, Option<&'a [u8]>)>,
     ) -> Result<Self, DecodeError> {
+        let fault = |name: &str, message: String| DecodeError::invalid(format!("headers.{name}"), message);
         let (mut kind, mut id, mut batch) = (None, None, None);
         for (name, value) in pairs {
-            match name {
-                TYPE => kind = Some(text_of(TYPE, value)?),
-                ID => id = Some(text_of(ID, value)?),
-                BATCH_ID => batch = Some(text_of(BATCH_ID, value)?),
-                _ => {}
+            let (slot, name) = match name {
+                TYPE => (&mut kind, TYPE),
+                ID => (&mut id, ID),
+                BATCH_ID => (&mut batch, BATCH_ID),
+                _ => continue,
+            };
+            if slot.replace(text_of(name, value)?).is_some() {
+                return Err(fault(name, "comes twice".to_owned()));
             }
         }
-        let fault = |name: &str, message: String| DecodeError::invalid(format!("headers.{name}"), message);
         if kind != Some(Self::TYPE) {
             return Err(fault(TYPE, format!("is not {}", Self::TYPE)));
         }
         match (id, batch) {
             (Some(id), None) => JobId::new(id).map(Self::Job).map_err(|error| fault(ID, error.to_string())),
+            (None, Some("")) => Err(fault(BATCH_ID, "is empty".to_owned())),
             (None, Some(batch)) => Ok(Self::Batch(batch.to_owned())),
             (Some(_), Some(_)) => Err(fault(ID, "stands beside ce_batchid; name one of them".to_owned())),
             (None, None) => Err(fault(ID, "is missing, and ce_batchid too; name one of them".to_owned())),
         }
+    }
+}
+
+/// `job a-17`, `batch monday`.
+impl fmt::Display for Cancellation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Job(id) => write!(f, "job {id}"),
+            Self::Batch(batch) => write!(f, "batch {batch}"),
+        }
+    }
+}
+
+impl JsonSchema for Cancellation {
+    fn schema_name() -> Cow<'static, str> {
+        "CancellationHeaders".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let text = |description: &str| json_schema!({ "type": "string", "description": description });
+        let mut id = generator.subschema_for::<JobId>();
+        id.insert("description".to_owned(), "The job to be withdrawn.".into());
+        let mut time = generator.subschema_for::<Timestamp>();
+        time.insert("description".to_owned(), "When it was asked for, RFC 3339.".into());
+        json_schema!({
+            "description": "The headers of a request to withdraw jobs: a job by its id, or all jobs of a batch.",
+            "type": "object",
+            "properties": {
+                SPEC_VERSION: { "type": "string", "const": "1.0" },
+                TYPE: { "type": "string", "const": Self::TYPE },
+                ID: id,
+                BATCH_ID: {
+                    "type": "string", "minLength": 1, "description": "The batch whose jobs are to be withdrawn."
+                },
+                SOURCE: text("URI reference of the writer."),
+                TIME: time,
+            },
+            "required": [TYPE],
+            "oneOf": [{ "required": [ID] }, { "required": [BATCH_ID] }],
+        })
     }
 }
 

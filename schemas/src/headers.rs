@@ -8,7 +8,8 @@ use schemars::JsonSchema;
 
 use crate::dead_letter::ERROR_HEADER_PREFIX;
 use crate::error::quoted;
-use crate::{DecodeError, JobId, MessageKind, Timestamp, TraceContext};
+use crate::retry::RETRY_HEADER_PREFIX;
+use crate::{DecodeError, JobId, MessageKind, Timestamp, TraceContext, marks};
 
 /// The name and value of one header, as they go into a record.
 pub type HeaderPair = (Cow<'static, str>, Option<Bytes>);
@@ -59,7 +60,7 @@ const CLOUD_EVENTS_VERSION: &str = "1.0";
 
 /// Everything the headers of a record say. Headers of other projects pass through in [`Headers::unknown`].
 #[derive(Debug, Clone, PartialEq, Eq, Default, JsonSchema)]
-#[schemars(description = "The headers of a record. Others pass through unchanged.")]
+#[schemars(description = "The headers of a record. Others pass through unchanged.", transform = marks::describe)]
 pub struct Headers {
     /// The job's id and idempotency key, unchanged on every hop.
     #[schemars(rename = "ce_id")]
@@ -82,7 +83,7 @@ pub struct Headers {
     /// Groups jobs submitted together.
     #[schemars(rename = "ce_batchid")]
     pub batch_id: Option<String>,
-    /// 1 on the first run, one more each time it is run again; decimal digits.
+    /// 1 on the first run, one more each time it is run again from a retry topic; decimal digits.
     #[schemars(rename = "ce_attempt", with = "Option<String>", regex(pattern = r"^[1-9][0-9]*$"))]
     pub attempt: Option<u32>,
     /// Reserved.
@@ -94,7 +95,7 @@ pub struct Headers {
     /// How the body is written.
     #[schemars(rename = "content-type")]
     pub content_type: Option<String>,
-    /// W3C trace context, renewed on every hop. Kept as it came: one that cannot be read is no fault.
+    /// W3C trace context, renewed on every hop, to the same span when the hop is repeated. Kept as it came: one that cannot be read is no fault.
     pub traceparent: Option<String>,
     /// W3C trace state, passed on with the trace.
     pub tracestate: Option<String>,
@@ -118,7 +119,7 @@ pub struct Headers {
 impl Headers {
     /// Reads the headers of a record. It never fails: what can be read is read, what cannot is left out, and the first
     /// fault stands beside it and makes the job `invalid_input`. A header of ours that comes twice is a fault, except
-    /// trace context, where the last one counts. Headers of an older dead letter are left out.
+    /// trace context, where the last one counts. Headers of an older dead letter or of a retry are left out.
     ///
     /// ```
     /// use schemas::Headers;
@@ -136,7 +137,8 @@ impl Headers {
         let mut seen = 0_u32;
         for (name, value) in pairs {
             let Some(index) = NAMES.iter().position(|known| *known == name) else {
-                if !name.starts_with(ERROR_HEADER_PREFIX) {
+                // They are about a record that lay elsewhere, and this one has left there.
+                if !name.starts_with(ERROR_HEADER_PREFIX) && !name.starts_with(RETRY_HEADER_PREFIX) {
                     headers.unknown.push((name.to_owned(), value.map(Bytes::copy_from_slice)));
                 }
                 continue;
@@ -207,14 +209,16 @@ impl Headers {
         pairs
     }
 
-    /// Continues the trace with a new span for the next hop, and returns that span. Without a trace that can be read, a
-    /// new one starts, and the state of the old one is dropped.
-    pub fn renew_trace(&mut self) -> TraceContext {
+    /// Continues the trace with the span of this hop, which its `ce_source` names, and returns that span. Without a trace
+    /// that can be read, the trace of the job starts, and the state of the old one is dropped.
+    ///
+    /// The same headers and hop always come to the same span: a repeat is the same bytes.
+    pub fn renew_trace(&mut self, hop: &str) -> TraceContext {
         let next = match self.traceparent.as_deref().and_then(TraceContext::parse) {
-            Some(parent) => parent.child(),
+            Some(parent) => parent.child(hop),
             None => {
                 self.tracestate = None;
-                TraceContext::root()
+                self.id.as_ref().map_or_else(TraceContext::random, |id| TraceContext::of_job(id, hop))
             }
         };
         self.traceparent = Some(next.to_string());

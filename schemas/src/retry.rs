@@ -1,5 +1,7 @@
 //! A job that waits to be run again: headers added to its record while it lies in a retry topic.
 
+use schemars::JsonSchema;
+
 use crate::headers::{HeaderPair, HeaderWriter, text_of};
 use crate::{DecodeError, FailureCode, Timestamp};
 
@@ -12,13 +14,17 @@ const CODE: &str = "ms_retry_code";
 
 /// Where a job goes back to, when, and why it waits. Key and value of its record are those of the job; `ce_attempt` is that
 /// of the run to come.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(rename = "RetryHeaders")]
 pub struct Retry {
     /// The topic that it was read from and goes back to.
+    #[schemars(rename = "ms_retry_topic")]
     pub topic: String,
-    /// When it is to be run again, at the earliest.
+    /// When it is to be run again, at the earliest, RFC 3339.
+    #[schemars(rename = "ms_retry_due")]
     pub due: Timestamp,
     /// What its last run failed with.
+    #[schemars(rename = "ms_retry_code")]
     pub code: FailureCode,
 }
 

@@ -1,10 +1,15 @@
 //! W3C trace context: the trace a job belongs to, carried in `traceparent` and renewed on every hop.
 //!
 //! A `traceparent` that cannot be read is not a fault of the job: as the standard says, the trace starts anew.
+//!
+//! Spans are derived and not drawn at random, so that a hop which is repeated after a crash writes the same bytes again.
 
 use std::fmt;
 
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
+
+use crate::JobId;
 
 /// One span's place in a trace.
 ///
@@ -12,10 +17,11 @@ use uuid::Uuid;
 /// use schemas::TraceContext;
 ///
 /// let parent = TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").expect("valid");
-/// let child = parent.child();
+/// let child = parent.child("/millstream/digits/inference");
 /// assert_eq!(child.trace_id(), parent.trace_id());
 /// assert_ne!(child.span_id(), parent.span_id());
 /// assert!(child.to_string().ends_with("-01"));
+/// assert_eq!(child, parent.child("/millstream/digits/inference"));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TraceContext {
@@ -25,9 +31,23 @@ pub struct TraceContext {
 }
 
 impl TraceContext {
-    /// The first span of a new trace, marked as sampled.
-    pub fn root() -> Self {
-        Self { trace_id: Uuid::new_v4().into_bytes(), span_id: random_span_id(), flags: 1 }
+    /// The first span of a new trace that nothing is known about, marked as sampled.
+    pub fn random() -> Self {
+        let trace_id = Uuid::new_v4().into_bytes();
+        Self { trace_id, span_id: span_below(&trace_id, &[0; 8], ""), flags: 1 }
+    }
+
+    /// The first span of a job's trace, in this hop, marked as sampled: the trace is known by the job's id, so it is the
+    /// same each time the job is seen without one.
+    pub fn of_job(id: &JobId, hop: &str) -> Self {
+        let digest = Sha256::digest(id.as_str().as_bytes());
+        let mut trace_id = [0; 16];
+        trace_id.copy_from_slice(&digest[..16]);
+        if trace_id == [0; 16] {
+            // No text is known that comes to this, and it is not an id.
+            trace_id[15] = 1;
+        }
+        Self { trace_id, span_id: span_below(&trace_id, &[0; 8], hop), flags: 1 }
     }
 
     /// The place that a `traceparent` names, or `None` if it is not one.
@@ -50,10 +70,11 @@ impl TraceContext {
         (trace_id != [0; 16] && span_id != [0; 8]).then_some(Self { trace_id, span_id, flags })
     }
 
-    /// A new span of the same trace, with the same flags.
+    /// The span of this hop below this one: the same trace and flags. A hop is known by its `ce_source`, and has the same
+    /// span each time it is asked for.
     #[must_use]
-    pub fn child(&self) -> Self {
-        Self { span_id: random_span_id(), ..*self }
+    pub fn child(&self, hop: &str) -> Self {
+        Self { span_id: span_below(&self.trace_id, &self.span_id, hop), ..*self }
     }
 
     /// The trace's id, the same on every hop.
@@ -75,15 +96,30 @@ impl TraceContext {
 /// Writes a `traceparent` of version 00.
 impl fmt::Display for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (trace_id, span_id) = (u128::from_be_bytes(self.trace_id), u64::from_be_bytes(self.span_id));
-        write!(f, "00-{trace_id:032x}-{span_id:016x}-{:02x}", self.flags)
+        // Digit by digit: this runs for every job on every hop, and formatting numbers costs as much as the hash.
+        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        put_hex(&mut text[3..35], &self.trace_id);
+        put_hex(&mut text[36..52], &self.span_id);
+        put_hex(&mut text[53..55], &[self.flags]);
+        f.pad(std::str::from_utf8(&text).expect("digits and dashes"))
     }
 }
 
-fn random_span_id() -> [u8; 8] {
-    // The bits that a UUIDv4 fixes lie in different places of its halves, so their difference is random throughout.
-    let (high, low) = Uuid::new_v4().as_u64_pair();
-    (high ^ low).max(1).to_be_bytes()
+/// Writes bytes as lower-case hexadecimal digits, into twice as many places.
+fn put_hex(places: &mut [u8], bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (place, byte) in places.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
+        *place = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
+    }
+}
+
+/// The first 8 bytes of the SHA-256 of trace, parent (zeros for none) and hop.
+fn span_below(trace_id: &[u8; 16], parent: &[u8; 8], hop: &str) -> [u8; 8] {
+    let digest = Sha256::new().chain_update(trace_id).chain_update(parent).chain_update(hop).finalize();
+    let mut span_id = [0; 8];
+    span_id.copy_from_slice(&digest[..8]);
+    // Zeros mean that there is no span.
+    if span_id == [0; 8] { [0, 0, 0, 0, 0, 0, 0, 1] } else { span_id }
 }
 
 /// Lower-case hexadecimal digits of exactly `N` bytes.
@@ -136,8 +172,30 @@ mod tests {
         let context = TraceContext::parse(text).unwrap();
         assert_eq!(context.to_string(), text);
         assert!(!context.is_sampled());
-        let root = TraceContext::root();
+        let root = TraceContext::random();
         assert_eq!(TraceContext::parse(&root.to_string()), Some(root));
-        assert_ne!(root.trace_id(), TraceContext::root().trace_id());
+        assert_ne!(root.trace_id(), TraceContext::random().trace_id());
+    }
+
+    #[test]
+    fn spans_are_those_of_the_contract() {
+        // Computed with Python's hashlib. They never change, or a repeat by a newer version would be other bytes.
+        let root = TraceContext::of_job(&JobId::new("a-17").unwrap(), "/millstream/producer/cli");
+        assert_eq!(root.to_string(), "00-065b558c8e3cc79c16c282a8655cc9e5-6912d892677de088-01");
+        assert_eq!(
+            root.child("/millstream/digits/preprocess").to_string(),
+            "00-065b558c8e3cc79c16c282a8655cc9e5-e6d594773e61877a-01"
+        );
+    }
+
+    #[test]
+    fn spans_differ_by_job_parent_and_hop() {
+        let of = |id: &str, hop| TraceContext::of_job(&JobId::new(id).unwrap(), hop);
+        assert_eq!(of("a", "x"), of("a", "x"));
+        assert_ne!(of("a", "x").trace_id(), of("b", "x").trace_id());
+        assert_ne!(of("a", "x").span_id(), of("a", "y").span_id());
+        assert_ne!(of("a", "x").child("z"), of("a", "x").child("y"));
+        assert_ne!(of("a", "x").child("z").span_id(), of("a", "y").child("z").span_id());
+        assert_ne!(of("a", "x").child("x"), of("a", "x").child("x").child("x"));
     }
 }

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use image::{ImageFormat, RgbImage};
 use schemas::{Job, Stage, Tensor};
-use stages::{Inference, ModelConfig, Pipeline, PipelineConfig, PipelineSpec, Preprocess, RuntimeConfig};
+use stages::{
+    Inference, ModelConfig, Pipeline, PipelineConfig, PipelineSpec, Preprocess, RuntimeConfig, Task,
+};
 
 const DIGITS: &str = r#"
     model = "digits"
@@ -87,7 +89,7 @@ fn pipeline_on_batches(criterion: &mut Criterion) {
     for jobs in [1, 8, 64] {
         group.throughput(Throughput::Elements(jobs));
         group.bench_with_input(BenchmarkId::from_parameter(jobs), &jobs, |bencher, jobs| {
-            let batch = vec![job.clone(); *jobs as usize];
+            let batch = vec![Task::from(job.clone()); *jobs as usize];
             bencher.iter(|| runtime.block_on(pipeline.run(black_box(batch.clone()))));
         });
     }

@@ -2,6 +2,7 @@
 //! file under `preprocess/` and `postprocess/`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -60,6 +61,12 @@ pub struct ModelConfig {
     /// Whether jobs are run together along the first axis.
     #[serde(default)]
     pub batch_axis: BatchAxis,
+    /// How long one run of the model may take, in milliseconds: one batch, or each part of it where its jobs do not fit
+    /// each other. A run that takes longer is ended, and its jobs fail with `timeout`, to be run again later. ONNX Runtime
+    /// ends a run between two operators. Left out: as long as it takes.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    pub timeout_ms: Option<u64>,
 }
 
 /// Whether a model takes several jobs in one run.
@@ -84,6 +91,7 @@ impl ModelConfig {
             sessions: Self::default_sessions(),
             intra_threads: None,
             batch_axis: BatchAxis::Auto,
+            timeout_ms: None,
         }
     }
 
@@ -113,7 +121,16 @@ impl ModelConfig {
         if let Some(threads) = self.intra_threads.filter(|threads| !(1..=1024).contains(threads)) {
             errors.push(StageConfigError::new("intra_threads", format!("must be 1 to 1024, not {threads}")));
         }
+        if self.timeout_ms == Some(0) {
+            errors
+                .push(StageConfigError::new("timeout_ms", "must be at least 1; left out, there is no limit"));
+        }
         errors
+    }
+
+    /// How long one run may take.
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        self.timeout_ms.map(Duration::from_millis)
     }
 
     /// Threads of one session: sessions times threads stays within the cores that this process may use, which on Linux

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use schemas::{FailureCode, Stage};
 
 use crate::config::StageConfigError;
+use crate::failure_class::FailureClass;
 use crate::model::ModelError;
 use crate::runtime::RuntimeError;
 
@@ -19,8 +20,15 @@ pub struct JobError {
     pub code: FailureCode,
     /// What failed, where, and what was expected. Never holds the job's data.
     pub message: String,
+    /// What is to be done about it.
+    pub class: FailureClass,
+}
+
+impl JobError {
     /// Whether the same job can succeed when it is run again.
-    pub retriable: bool,
+    pub const fn is_retriable(&self) -> bool {
+        self.class.is_retriable()
+    }
 }
 
 /// Why a pipeline could not be loaded.
@@ -92,12 +100,12 @@ pub enum LoadError {
 pub(crate) struct Fault {
     pub(crate) code: FailureCode,
     pub(crate) message: String,
-    pub(crate) retriable: bool,
+    pub(crate) class: FailureClass,
 }
 
 impl Fault {
-    fn permanent(code: FailureCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retriable: false }
+    pub(crate) fn permanent(code: FailureCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), class: FailureClass::Permanent }
     }
 
     pub(crate) fn invalid_input(message: impl Into<String>) -> Self {
@@ -126,13 +134,13 @@ impl Fault {
     }
 
     pub(crate) fn at(self, stage: Stage) -> JobError {
-        JobError { stage, code: self.code, message: self.message, retriable: self.retriable }
+        JobError { stage, code: self.code, message: self.message, class: self.class }
     }
 }
 
 impl From<ModelError> for Fault {
     fn from(error: ModelError) -> Self {
-        Self { code: FailureCode::ModelError, message: error.message, retriable: error.retriable }
+        Self { code: error.code, message: error.message, class: error.class }
     }
 }
 

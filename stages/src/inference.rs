@@ -1,11 +1,12 @@
 //! Inference: jobs that hold a model's inputs to jobs that hold its outputs, on a pool of sessions.
 
 mod batch;
+mod session;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool::unmanaged::{Object, Pool};
+use deadpool::unmanaged::Pool;
 use schemas::{Job, Tensor};
 use tokio::sync::Mutex;
 
@@ -18,6 +19,7 @@ use crate::runtime::Runtime;
 use crate::signature::{Dimension, Signature, TensorSpec};
 
 pub(crate) use batch::run_jobs;
+use session::{Session, TimeLimit};
 
 /// A model and the sessions that it is run on.
 #[derive(Clone)]
@@ -25,6 +27,7 @@ pub struct Inference {
     signature: Arc<Signature>,
     digest: String,
     sessions: Pool<Box<dyn Model>>,
+    time_limit: Option<TimeLimit>,
     /// Held while the sessions are warmed up: two that each wait for the other's sessions would wait for ever.
     warming_up: Arc<Mutex<()>>,
 }
@@ -64,7 +67,7 @@ impl Inference {
         let runtime = Runtime::start(runtime)?;
         let sessions = OnnxModel::sessions(runtime, name, config, &bytes)?;
         let boxed = sessions.into_iter().map(|session| Box::new(session) as Box<dyn Model>).collect();
-        let inference = Self::with_models(boxed, digest(&bytes));
+        let inference = Self::with_models(boxed, digest(&bytes)).limited(name, config);
         tracing::info!(
             model = name,
             version = config.version,
@@ -85,7 +88,20 @@ impl Inference {
     pub fn with_models(models: Vec<Box<dyn Model>>, digest: impl Into<String>) -> Self {
         let first = models.first().expect("inference has at least one session");
         let signature = Arc::new(first.signature().clone());
-        Self { signature, digest: digest.into(), sessions: Pool::from(models), warming_up: Arc::default() }
+        Self {
+            signature,
+            digest: digest.into(),
+            sessions: Pool::from(models),
+            time_limit: None,
+            warming_up: Arc::default(),
+        }
+    }
+
+    /// With the limit that the configuration of the model sets to the time of each run, if it does.
+    #[must_use]
+    pub fn limited(self, name: &str, config: &ModelConfig) -> Self {
+        let limit = |limit| TimeLimit { model: name.into(), limit };
+        Self { time_limit: config.timeout().map(limit), ..self }
     }
 
     /// What the model takes and gives.
@@ -100,35 +116,36 @@ impl Inference {
 
     /// Runs every session once, on one row of zeros with every other dynamic axis of size 1, so that the first job does
     /// not pay for what ONNX Runtime does lazily, and gives the outputs. A model that does not accept such an input
-    /// gives an error here and may work all the same.
+    /// gives an error here and may work all the same. The time limit does not hold here: a first run takes longer.
     pub async fn warm_up(&self) -> Result<Job, ModelError> {
         let job = Job::new(zeros(&self.signature)?);
         let _warming_up = self.warming_up.lock().await;
         let mut all = Vec::new();
         for _ in 0..self.sessions.status().size {
             // Each one is held until all have run, so that none is run twice.
-            all.push(self.session().await);
+            all.push(self.unlimited_session().await);
         }
         let signature = Arc::clone(&self.signature);
         let run = move || {
-            let run = |session: &mut Object<Box<dyn Model>>| {
-                run_jobs(&mut ***session, &signature, vec![job.clone()]).pop().expect("one outcome per job")
+            let run = |session: &mut Session| {
+                run_jobs(session, &signature, vec![job.clone()]).pop().expect("one outcome per job")
             };
             let outcomes: Vec<Result<Inferred, JobError>> = all.iter_mut().map(run).collect();
             outcomes.into_iter().collect::<Result<Vec<Inferred>, JobError>>()
         };
         match blocking(run).await {
             Ok(mut outcomes) => Ok(outcomes.pop().expect("there is at least one session").job),
-            Err(error) => Err(ModelError { message: error.message, retriable: error.retriable }),
+            Err(JobError { code, message, class, .. }) => Err(ModelError { code, message, class }),
         }
     }
 
     /// Takes jobs through the model: one outcome per job, in the same order. Jobs that fit each other share a run; one
-    /// that does not fit the model, or that the model fails on, fails alone.
+    /// that does not fit the model, or that the model fails on, fails alone. A run that takes longer than it may is ended,
+    /// and its jobs fail with `timeout`.
     pub async fn run(&self, jobs: Vec<Job>) -> Vec<Result<Inferred, JobError>> {
         let mut session = self.session().await;
         let signature = Arc::clone(&self.signature);
-        blocking(move || run_jobs(&mut **session, &signature, jobs)).await
+        blocking(move || run_jobs(&mut session, &signature, jobs)).await
     }
 
     /// Sessions that no run holds.
@@ -137,8 +154,20 @@ impl Inference {
     }
 
     /// A session of one's own; the pool has it back when it is dropped.
-    pub(crate) async fn session(&self) -> Object<Box<dyn Model>> {
-        self.sessions.get().await.expect("the pool of sessions is never closed and has no time limit")
+    pub(crate) async fn session(&self) -> Session {
+        self.session_with(self.time_limit.clone()).await
+    }
+
+    async fn unlimited_session(&self) -> Session {
+        self.session_with(None).await
+    }
+
+    async fn session_with(&self, limit: Option<TimeLimit>) -> Session {
+        let model = self.sessions.get().await;
+        Session::new(
+            model.expect("the pool of sessions is never closed, and getting one never times out"),
+            limit,
+        )
     }
 
     pub(crate) fn shared_signature(&self) -> Arc<Signature> {

@@ -9,6 +9,7 @@
 mod blocking;
 pub mod config;
 mod error;
+mod failure_class;
 pub mod fake;
 mod inference;
 mod model;
@@ -20,11 +21,13 @@ mod preprocess;
 mod provenance;
 pub mod runtime;
 mod signature;
+mod task;
 
 pub use config::{BatchAxis, ModelConfig, PipelineConfig, RuntimeConfig, StageConfigError};
 pub use error::{JobError, LoadError};
+pub use failure_class::FailureClass;
 pub use inference::{Inference, Inferred};
-pub use model::{Model, ModelError, ModelInput, OnnxModel};
+pub use model::{Model, ModelError, ModelInput, OnnxModel, Stop};
 pub use pipeline::{Pipeline, PipelineSpec, Processed, StageTimes};
 pub use postprocess::{ArgMax, Labels, Postprocess, PostprocessStep, Softmax, TopK};
 pub use preprocess::{
@@ -33,3 +36,4 @@ pub use preprocess::{
 };
 pub use provenance::Provenance;
 pub use signature::{Dimension, Signature, TensorSpec};
+pub use task::Task;

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use schemas::{Job, Stage};
+use schemas::{Job, Stage, Timestamp};
 
 use crate::blocking::blocking;
 use crate::config::{ModelConfig, PipelineConfig, RuntimeConfig};
@@ -18,6 +18,7 @@ use crate::postprocess::{Labels, Postprocess};
 use crate::preprocess::Preprocess;
 use crate::provenance::{Provenance, digest, pipeline_digest};
 use crate::signature::Signature;
+use crate::task::{Task, check_deadline};
 
 /// What a pipeline is declared as, gathered from the sections of the configuration.
 #[derive(Debug, Clone, Copy)]
@@ -80,7 +81,9 @@ impl Pipeline {
         spec: PipelineSpec<'_>,
         models: Vec<Box<dyn Model>>,
     ) -> Result<Self, LoadError> {
-        Self::build(stages, spec, || Ok(Inference::with_models(models, digest(b""))))
+        Self::build(stages, spec, || {
+            Ok(Inference::with_models(models, digest(b"")).limited(&spec.pipeline.model, spec.model))
+        })
     }
 
     fn build(
@@ -152,9 +155,14 @@ impl Pipeline {
     }
 
     /// Takes jobs through the stages: one outcome per job, in the same order. Never fails for one job's sake.
-    pub async fn run(&self, jobs: Vec<Job>) -> Vec<Result<Processed, JobError>> {
-        let entry = |job| Ok(Processed { job, times: StageTimes::default() });
-        let mut entries: Vec<Entry> = jobs.into_iter().map(entry).collect();
+    ///
+    /// A job whose deadline has passed when the batch is formed for the model, which is after preprocessing and after
+    /// waiting for a session, is [`Expired`](schemas::FailureCode::Expired); its neighbours run. Deadlines are looked at
+    /// there only: whether a job is worth starting on, and whether its outcome is worth publishing, is for the caller.
+    pub async fn run(&self, tasks: Vec<Task>) -> Vec<Result<Processed, JobError>> {
+        let entry = |Task { job, deadline }| (Ok(Processed { job, times: StageTimes::default() }), deadline);
+        let (mut entries, deadlines): (Vec<Entry>, Vec<Option<Timestamp>>) =
+            tasks.into_iter().map(entry).unzip();
         if let Some(preprocess) = self.preprocess.clone().filter(|preprocess| !preprocess.is_pass_through()) {
             entries = blocking(move || run_preprocess(&preprocess, entries)).await;
         }
@@ -167,7 +175,8 @@ impl Pipeline {
                 let mut session = inference.session().await;
                 let signature = inference.shared_signature();
                 let run = move || {
-                    let entries = run_inference(&mut **session, &signature, entries);
+                    let entries = drop_expired(entries, &deadlines);
+                    let entries = run_inference(&mut session, &signature, entries);
                     // The next batch can have the session while this one is postprocessed.
                     drop(session);
                     match postprocess {
@@ -199,6 +208,15 @@ fn run_postprocess(postprocess: &Postprocess, entries: Vec<Entry>) -> Vec<Entry>
         Ok(Processed { job, times: StageTimes { postprocess: started.elapsed(), ..times } })
     };
     entries.into_iter().map(|entry: Entry| entry.and_then(run)).collect()
+}
+
+fn drop_expired(entries: Vec<Entry>, deadlines: &[Option<Timestamp>]) -> Vec<Entry> {
+    let now = Timestamp::now();
+    let check = |(entry, deadline): (Entry, &Option<Timestamp>)| {
+        let processed = entry?;
+        check_deadline(deadline.as_ref(), &now).map(|()| processed)
+    };
+    entries.into_iter().zip(deadlines).map(check).collect()
 }
 
 fn run_inference(model: &mut dyn Model, signature: &Signature, mut entries: Vec<Entry>) -> Vec<Entry> {

@@ -15,11 +15,17 @@ mod queue;
 
 mod detach;
 
+mod attach;
+
 mod statistics;
 
 mod consumer;
 
 mod commit;
+
+mod committed;
+
+mod paused;
 
 mod reader;
 
@@ -33,7 +39,11 @@ mod admin;
 
 mod probe;
 
+mod delete_records;
+
 mod dev_broker;
+
+mod group_offsets;
 
 mod errors;
 mod log;
@@ -43,7 +53,9 @@ use std::sync::Arc;
 
 pub use self::admin::TopicAdmin;
 pub use self::consumer::KafkaConsumer;
+pub use self::delete_records::delete_records;
 pub use self::dev_broker::DevBroker;
+pub use self::group_offsets::{TopicBounds, group_offsets, offsets_at, topic_bounds};
 pub use self::probe::{BrokerReport, ClusterReport, PartitionReport, TopicReport, probe};
 pub use self::publisher::KafkaPublisher;
 pub use self::reader::KafkaReader;
@@ -89,10 +101,10 @@ impl Transport for Kafka {
 
     async fn transactions(
         &self,
-        _transactional_id: &str,
-        _consumer: &KafkaConsumer,
+        transactional_id: &str,
+        consumer: &KafkaConsumer,
     ) -> Result<KafkaTransactions, TransportError> {
-        Ok(KafkaTransactions {})
+        KafkaTransactions::open(&self.config, transactional_id, consumer).await
     }
 
     async fn max_record_bytes(&self, _topics: &[String]) -> Result<BTreeMap<String, usize>, TransportError> {

@@ -42,7 +42,8 @@ pub use self::consumer::{Committed, Consumer, ConsumerOptions, Event, Revocation
 pub use self::error::{ConfigError, FailedRecord, PublishError, PublishErrorKind, TransportError};
 pub use self::kafka::{
     BrokerReport, ClusterReport, DevBroker, Kafka, KafkaConsumer, KafkaPublisher, KafkaReader,
-    KafkaTransactions, PartitionReport, TopicAdmin, TopicReport, librdkafka_version, probe,
+    KafkaTransactions, PartitionReport, TopicAdmin, TopicBounds, TopicReport, delete_records, group_offsets,
+    librdkafka_version, offsets_at, probe, topic_bounds,
 };
 pub use self::memory::Memory;
 pub use self::partitioner::partition_of_key;

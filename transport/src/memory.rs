@@ -11,6 +11,7 @@ mod group;
 mod log;
 mod publisher;
 mod reader;
+mod transact;
 mod transactions;
 
 use std::collections::BTreeMap;
@@ -22,7 +23,7 @@ use self::cluster::{Cluster, wait_for_change};
 pub use self::consumer::MemoryConsumer;
 pub use self::publisher::MemoryPublisher;
 pub use self::reader::MemoryReader;
-pub use self::transactions::MemoryTransactions;
+pub use self::transactions::{MemoryTransactions, TransactionFault};
 use crate::consumer::ConsumerOptions;
 use crate::error::{ConfigError, PublishErrorKind, TransportError};
 use crate::progress::Progress;
@@ -135,6 +136,11 @@ impl Memory {
         self.cluster.fail_commits(fault, count);
     }
 
+    /// Lets the next `count` transactions end so, in any group.
+    pub fn fail_transactions(&self, fault: TransactionFault, count: usize) {
+        self.cluster.fail_transactions(fault, count);
+    }
+
     /// Sets the largest record that is taken; 4 MiB otherwise.
     pub fn set_max_record_bytes(&self, bytes: usize) {
         self.cluster.change(|state| state.max_record_bytes = bytes);
@@ -154,10 +160,11 @@ impl Transport for Memory {
 
     async fn transactions(
         &self,
-        _transactional_id: &str,
-        _consumer: &MemoryConsumer,
+        transactional_id: &str,
+        consumer: &MemoryConsumer,
     ) -> Result<MemoryTransactions, TransportError> {
-        Ok(MemoryTransactions {})
+        let epoch = self.cluster.take_over(transactional_id)?;
+        Ok(consumer.transactions(transactional_id, epoch))
     }
 
     async fn max_record_bytes(&self, _topics: &[String]) -> Result<BTreeMap<String, usize>, TransportError> {

@@ -12,7 +12,7 @@ use crate::transactions::Transactions;
 /// Where records travel. Clones lead to the same place.
 pub trait Transport: Clone + Send + Sync + 'static {
     /// Reads as a member of a group.
-    type Consumer: Consumer + 'static;
+    type Consumer: Consumer + Sync + 'static;
     /// Writes.
     type Publisher: Publisher;
     /// Writes and commits as one.

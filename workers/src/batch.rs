@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use transport::{Partition, Progress};
+use transport::{Partition, Position, Progress};
 
 use crate::fetch::Entry;
 
@@ -27,11 +27,13 @@ pub enum Release {
     Delay,
     /// Nothing else was running, so waiting would have gained nothing.
     Idle,
+    /// Its records are run by themselves, because a worker may have died of one of them.
+    Suspects,
 }
 
 impl Release {
     /// Every reason, so that each metric series exists from the start.
-    pub const ALL: [Self; 3] = [Self::Full, Self::Delay, Self::Idle];
+    pub const ALL: [Self; 4] = [Self::Full, Self::Delay, Self::Idle, Self::Suspects];
 
     /// The label value of the metrics.
     pub fn as_str(self) -> &'static str {
@@ -39,6 +41,7 @@ impl Release {
             Self::Full => "full",
             Self::Delay => "delay",
             Self::Idle => "idle",
+            Self::Suspects => "suspects",
         }
     }
 }
@@ -54,6 +57,18 @@ pub struct Batch {
     pub bytes: usize,
     /// Why it left.
     pub release: Release,
+}
+
+impl Batch {
+    fn new(release: Release, capacity: usize) -> Self {
+        Self { entries: Vec::with_capacity(capacity), progress: Progress::default(), bytes: 0, release }
+    }
+
+    fn push(&mut self, entry: Entry) {
+        self.bytes += entry.bytes();
+        self.progress.record(&entry.origin.received.position);
+        self.entries.push(entry);
+    }
 }
 
 /// Collects entries in fetch order until a batch is full or due.
@@ -110,23 +125,49 @@ impl Batcher {
         }
     }
 
-    /// Takes the oldest entries, up to the limits; at least one if any waits.
-    pub fn take(&mut self, release: Release) -> Batch {
-        let mut entries = Vec::with_capacity(self.limits.max_size.min(self.waiting.len()));
-        let mut progress = Progress::default();
-        let mut bytes = 0;
-        while let Some(next) = self.waiting.front() {
-            let would_overflow = bytes + next.bytes() > self.limits.max_bytes;
-            if entries.len() == self.limits.max_size || (would_overflow && !entries.is_empty()) {
+    /// The records that wait, in fetch order.
+    pub fn positions(&self) -> impl Iterator<Item = &Position> {
+        self.waiting.iter().map(|entry| &entry.origin.received.position)
+    }
+
+    /// Takes the oldest entries that may be run, up to the limits; at least one if any may. Where one of a partition may
+    /// not, none behind it may either.
+    pub fn take(&mut self, release: Release, mut may_run: impl FnMut(&Position) -> bool) -> Batch {
+        let mut batch = Batch::new(release, self.limits.max_size.min(self.waiting.len()));
+        let mut held_up = Vec::new();
+        while let Some(next) = self.waiting.pop_front() {
+            let would_overflow = batch.bytes + next.bytes() > self.limits.max_bytes;
+            if batch.entries.len() == self.limits.max_size || (would_overflow && !batch.entries.is_empty()) {
+                self.waiting.push_front(next);
                 break;
             }
-            let entry = self.waiting.pop_front().expect("front() just returned it");
-            bytes += entry.bytes();
-            progress.record(&entry.origin.received.position);
-            entries.push(entry);
+            if may_run(&next.origin.received.position) {
+                batch.push(next);
+            } else {
+                held_up.push(next);
+            }
         }
-        self.bytes -= bytes;
-        Batch { entries, progress, bytes, release }
+        for entry in held_up.into_iter().rev() {
+            self.waiting.push_front(entry);
+        }
+        self.bytes -= batch.bytes;
+        batch
+    }
+
+    /// Takes the first `count` entries of one partition, whatever the limits.
+    pub fn take_of(&mut self, partition: &Partition, count: usize) -> Batch {
+        let mut batch = Batch::new(Release::Suspects, count);
+        let mut others = VecDeque::with_capacity(self.waiting.len());
+        for entry in self.waiting.drain(..) {
+            if batch.entries.len() < count && entry.origin.received.position.partition == *partition {
+                batch.push(entry);
+            } else {
+                others.push_back(entry);
+            }
+        }
+        self.waiting = others;
+        self.bytes -= batch.bytes;
+        batch
     }
 
     /// Drops what waits of these partitions: their next owner fetches it again. Returns how many were dropped.

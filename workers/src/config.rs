@@ -15,6 +15,7 @@ use transport::{KafkaConfig, Setting, TopicSpec};
 
 pub use self::check::ConfigFault;
 use crate::batch::BatchLimits;
+use crate::exactly_once::TransactionLimits;
 use crate::worker::WorkerLimits;
 
 /// The whole of `millstream.toml`.
@@ -85,12 +86,43 @@ pub struct PipelineConfig {
     /// How results are written.
     #[serde(default)]
     pub results: ResultFormat,
+    /// What is promised about each job's outcome.
+    #[serde(default)]
+    pub delivery: DeliveryMode,
+    /// Whether a job that failed for a passing reason is run again.
+    #[serde(default)]
+    pub retry: RetryConfig,
     /// When a batch leaves for the stages.
     #[serde(default)]
     pub batch: BatchConfig,
     /// Names of topics that differ from `<prefix>.<pipeline>.<stage>`.
     #[serde(default)]
     pub topics: TopicOverrides,
+}
+
+/// What is promised about each job's outcome.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeliveryMode {
+    /// None is lost; after a crash one may come twice, with the same id.
+    #[default]
+    AtLeastOnce,
+    /// None is lost and none comes twice, for whoever reads committed records. Needs a broker with transactions.
+    ExactlyOnce,
+}
+
+/// Whether a job that failed for a passing reason (the model took too long, memory was short) is run again.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetryConfig {
+    /// How often a job is run at most. 1: never again. The waits between are 5 s, 1 min, and then 10 min each.
+    pub max_attempts: u32,
+}
+
+impl Default for RetryConfig {
+    fn default() -> Self {
+        Self { max_attempts: 4 }
+    }
 }
 
 /// How results are written.
@@ -165,6 +197,17 @@ pub struct WorkerConfig {
     pub max_inflight_bytes: usize,
     /// Time between commits under load, in milliseconds: after a crash, this much work is done again.
     pub commit_interval_ms: u64,
+    /// Offsets of each partition that may be run ahead of the last commit: what is done again after a crash at most. At half
+    /// of it a commit is made without waiting for the interval.
+    pub max_uncommitted_records: usize,
+    /// Time between transactions under load, in milliseconds, where delivery is exactly once. A transaction leaves at once
+    /// when nothing else is going on.
+    pub transaction_interval_ms: u64,
+    /// How often a record may kill the process that runs it before it is answered with a failure.
+    pub max_crashes: u32,
+    /// The name of this worker's place, stable over restarts and different for each worker of a stage: its transactional id
+    /// ends with it. Left out: the host's name and the lowest number that no other worker on the host has.
+    pub slot: Option<String>,
     /// How long running work may take to finish on a rebalance or a stop, in milliseconds. Shorter than the session
     /// timeout.
     pub drain_timeout_ms: u64,
@@ -178,10 +221,17 @@ impl Default for WorkerConfig {
             max_inflight_records: 4_096,
             max_inflight_bytes: 64 * 1024 * 1024,
             commit_interval_ms: 500,
+            max_uncommitted_records: 4_096,
+            transaction_interval_ms: 100,
+            max_crashes: 3,
+            slot: None,
             drain_timeout_ms: 10_000,
         }
     }
 }
+
+/// A transaction of more gains nothing: its fixed cost is spread over enough.
+const MAX_TRANSACTION_RECORDS: usize = 4_096;
 
 /// What Kafka puts around a record: the head of its batch, and lengths.
 const KAFKA_OVERHEAD: usize = 8 * 1024;
@@ -325,6 +375,13 @@ impl Config {
             max_inflight_records: self.worker.max_inflight_records,
             max_inflight_bytes: self.worker.max_inflight_bytes,
             commit_interval: Duration::from_millis(self.worker.commit_interval_ms),
+            transaction: TransactionLimits {
+                interval: Duration::from_millis(self.worker.transaction_interval_ms),
+                max_records: MAX_TRANSACTION_RECORDS,
+                max_bytes: self.worker.max_inflight_bytes / 4,
+            },
+            max_uncommitted_records: self.worker.max_uncommitted_records,
+            max_crashes: self.worker.max_crashes,
             drain_timeout: Duration::from_millis(self.worker.drain_timeout_ms),
         }
     }

@@ -13,6 +13,8 @@ pub struct Health {
     pub brokers_up: AtomicBool,
     /// A stop was asked for; what runs is being finished.
     pub draining: AtomicBool,
+    /// Jobs are held back, because most of them fail for one reason that is not theirs.
+    pub breaker_open: AtomicBool,
     /// The loop ended with an error.
     pub failed: AtomicBool,
 }
@@ -25,6 +27,10 @@ impl Health {
             (self.assigned.load(Ordering::Relaxed), "no partitions assigned yet by the consumer group"),
             (self.brokers_up.load(Ordering::Relaxed), "no broker answers"),
             (!self.draining.load(Ordering::Relaxed), "draining before shutdown"),
+            (
+                !self.breaker_open.load(Ordering::Relaxed),
+                "most jobs fail for one reason that is not theirs; see the log",
+            ),
             (!self.failed.load(Ordering::Relaxed), "the worker stopped with an error; see its log"),
         ];
         conditions.into_iter().filter(|(holds, _)| !holds).map(|(_, what)| what).collect()

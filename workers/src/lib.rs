@@ -14,17 +14,31 @@
 
 pub mod worker;
 
+mod answers;
+mod at_least_once;
 pub mod batch;
 mod commit;
 mod dead_letter;
+mod delivery;
+pub mod exactly_once;
 pub mod fetch;
 mod process;
 mod publish;
+mod redelivery;
+
+pub mod ahead;
+pub mod attempt_mark;
+pub mod breaker;
+pub mod cancellations;
+mod notes;
+pub mod slot;
+pub mod suspects;
 
 pub mod admin;
 pub mod config;
 pub mod health;
 pub mod metrics;
+pub mod service;
 pub mod start;
 
 pub use config::Config;

@@ -32,6 +32,12 @@ pub struct Metrics {
     pub inflight: IntGauge,
     /// Bytes of the records read and not yet settled.
     pub inflight_bytes: IntGauge,
+    /// How often the worker began anew after an incident.
+    pub restarts: IntCounter,
+    /// Records run and not committed: what a crash would repeat.
+    pub uncommitted: IntGauge,
+    /// 1 while jobs are held back because most of them fail for one reason that is not theirs.
+    pub breaker_open: IntGauge,
     /// Commits acknowledged by the group's coordinator.
     pub commits: IntCounter,
     /// Commits that failed for a passing reason and are tried again.
@@ -104,6 +110,21 @@ impl Metrics {
                 "millstream_inflight_bytes",
                 "bytes of the records read and not yet settled",
             ),
+            restarts: counter(
+                &registry,
+                "millstream_restarts_total",
+                "times that the worker began anew where its group is, after an incident",
+            ),
+            uncommitted: gauge(
+                &registry,
+                "millstream_uncommitted_records",
+                "records run or running and not committed: what a crash would repeat",
+            ),
+            breaker_open: gauge(
+                &registry,
+                "millstream_breaker_open",
+                "1 while jobs are held back because most of them fail for one reason that is not theirs",
+            ),
             commits: counter(&registry, "millstream_commits_total", "offset commits acknowledged"),
             commit_failures: counter(
                 &registry,
@@ -148,7 +169,7 @@ impl Metrics {
         let outcome = |name: &str| {
             (name.to_owned(), self.messages.with_label_values(&[pipeline, first.as_str(), name]))
         };
-        let mut outcomes = vec![outcome("result"), outcome("forwarded")];
+        let mut outcomes = vec![outcome("result"), outcome("forwarded"), outcome("retried")];
         outcomes.extend(FailureCode::ALL.iter().map(|code| outcome(code.as_str())));
         let stage = |stage: Stage| {
             stages
@@ -222,7 +243,7 @@ pub struct PipelineMetrics {
     pub(crate) queue_age: Histogram,
     pub(crate) e2e: Histogram,
     pub(crate) batch_size: Histogram,
-    batches: [(Release, IntCounter); 3],
+    batches: [(Release, IntCounter); 4],
 }
 
 impl PipelineMetrics {

@@ -4,23 +4,39 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use schemas::{Failure, FailureCode, Timestamp};
-use stages::{Pipeline, Processed};
-use transport::Record;
+use stages::{FailureClass, JobError, Pipeline, Processed, Task};
 
+use crate::answers::Answers;
+use crate::breaker::Evidence;
+use crate::cancellations::Cancellations;
 use crate::fetch::{Entry, Origin, Work};
 use crate::metrics::PipelineMetrics;
 use crate::publish::Outbox;
+use crate::worker::WorkerError;
 
 /// What every batch of this worker goes through.
 pub(crate) struct Processor {
     pub(crate) pipeline: Pipeline,
     pub(crate) outbox: Outbox,
     pub(crate) metrics: PipelineMetrics,
+    pub(crate) cancellations: Cancellations,
+    /// How often a job is run at most, when it fails for reasons that pass.
+    pub(crate) max_attempts: u32,
+}
+
+/// What a batch came to.
+pub(crate) struct Finished {
+    pub(crate) answers: Answers,
+    /// What its jobs tell about the world around them.
+    pub(crate) evidence: Vec<Evidence>,
 }
 
 impl Processor {
-    /// Runs the jobs of a batch; returns the records to publish, in the order of the entries.
-    pub(crate) async fn process(self: Arc<Self>, entries: Vec<Entry>) -> Vec<Record> {
+    /// Runs the jobs of a batch and answers each of its entries, in their order.
+    ///
+    /// # Errors
+    /// [`WorkerError::Model`] when the model cannot be run any more: nothing of the batch is answered.
+    pub(crate) async fn process(self: Arc<Self>, entries: Vec<Entry>) -> Result<Finished, WorkerError> {
         let started = Instant::now();
         let clock = Timestamp::now();
         let mut jobs = Vec::with_capacity(entries.len());
@@ -36,40 +52,86 @@ impl Processor {
                     let failure = self.expired(&origin);
                     waiting.push((origin, Some(failure)));
                 }
+                Work::Run(_) if self.is_cancelled(&origin) => {
+                    let message = "it was withdrawn before its turn came; nothing was run";
+                    let failure = origin.failure(self.outbox.stage, FailureCode::Cancelled, message, false);
+                    waiting.push((origin, Some(failure)));
+                }
                 Work::Run(job) => {
-                    jobs.push(job);
+                    jobs.push(Task { job, deadline: origin.headers.deadline.clone() });
                     waiting.push((origin, None));
                 }
             }
         }
 
-        let mut outcomes = self.pipeline.run(jobs).await.into_iter();
-        let mut records = Vec::with_capacity(waiting.len());
+        let outcomes = self.pipeline.run(jobs).await;
+        if let Some(reason) = outcomes.iter().find_map(fatal) {
+            return Err(WorkerError::Model { reason });
+        }
+        let mut outcomes = outcomes.into_iter();
+        let clock = Timestamp::now();
+        let mut answers = Answers::with_capacity(waiting.len());
+        let mut evidence = Vec::with_capacity(waiting.len());
         for (mut origin, failure) in waiting {
             let outcome = match failure {
-                Some(failure) => Err(failure),
-                None => outcomes
-                    .next()
-                    .expect("the pipeline returns one outcome per job")
-                    .map_err(|error| origin.failure(error.stage, error.code, error.message, error.retriable)),
+                Some(failure) => Err((failure, false)),
+                None => {
+                    let outcome = outcomes.next().expect("the pipeline returns one outcome per job");
+                    evidence.push(evidence_of(&outcome));
+                    self.judge(&origin, outcome, &clock)
+                }
             };
-            self.settle(&mut origin, outcome, &mut records);
+            let partition = origin.received.position.partition.clone();
+            answers.answer(&partition, |records| match outcome {
+                Ok(processed) => self.outbox.succeeded(&mut origin, processed, &self.metrics, records),
+                Err((failure, true)) => self.outbox.again(&mut origin, &failure, &self.metrics, records),
+                Err((failure, false)) => self.outbox.failed(&mut origin, failure, &self.metrics, records),
+            });
         }
-        records
+        Ok(Finished { answers, evidence })
     }
 
-    fn settle(&self, origin: &mut Origin, outcome: Result<Processed, Failure>, records: &mut Vec<Record>) {
+    /// What is to be made of an outcome: its result, or its failure and whether it is run again.
+    fn judge(
+        &self,
+        origin: &Origin,
+        outcome: Result<Processed, JobError>,
+        clock: &Timestamp,
+    ) -> Result<Processed, (Failure, bool)> {
         match outcome {
-            Ok(processed) => self.outbox.succeeded(origin, processed, &self.metrics, records),
-            Err(failure) => self.outbox.failed(origin, failure, &self.metrics, records),
+            Ok(_) if is_past_deadline(origin, clock) => Err((self.expired(origin), false)),
+            Ok(processed) => Ok(processed),
+            Err(error) => {
+                let again = error.is_retriable() && origin.attempt() < self.max_attempts;
+                let JobError { stage, code, message, class } = error;
+                Err((origin.failure(stage, code, message, class.is_retriable()), again))
+            }
         }
+    }
+
+    fn is_cancelled(&self, origin: &Origin) -> bool {
+        self.cancellations.is_cancelled(&origin.id, origin.headers.batch_id.as_deref())
     }
 
     fn expired(&self, origin: &Origin) -> Failure {
         let deadline = origin.headers.deadline.as_ref().map(ToString::to_string).unwrap_or_default();
         let message =
-            format!("headers.ce_deadline: {deadline} passed before the job's turn came; nothing was run");
+            format!("headers.ce_deadline: {deadline} passed before the job's outcome could be published");
         origin.failure(self.outbox.stage, FailureCode::Expired, message, false)
+    }
+}
+
+fn fatal(outcome: &Result<Processed, JobError>) -> Option<String> {
+    match outcome {
+        Err(JobError { class: FailureClass::Fatal, message, .. }) => Some(message.clone()),
+        _ => None,
+    }
+}
+
+fn evidence_of(outcome: &Result<Processed, JobError>) -> Evidence {
+    match outcome {
+        Ok(_) => Evidence::Works,
+        Err(error) => Evidence::of_failure(error.code, error.is_retriable()),
     }
 }
 

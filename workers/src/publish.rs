@@ -1,11 +1,12 @@
 //! Outcomes become records: a result or a failure on `results`, a dead letter beside a failure, or a job for the next stage.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use schemas::{
-    Encoding, Failure, FailureCode, Headers, Job, JobResult, MessageKind, Outcome, Stage, TimeSheet,
-    Timestamp,
+    Encoding, Failure, FailureCode, Headers, Job, JobResult, MessageKind, Outcome, Retry, RetryDelay, Stage,
+    TimeSheet, Timestamp,
 };
 use stages::{Processed, Provenance};
 use transport::{Header, Record};
@@ -25,6 +26,8 @@ pub(crate) struct Outbox {
     pub(crate) next: Option<Arc<str>>,
     pub(crate) results: Arc<str>,
     pub(crate) dead_letters: Arc<str>,
+    /// Where jobs wait to be run again, by [`RetryDelay`].
+    pub(crate) retries: [Arc<str>; 3],
     pub(crate) source: String,
     pub(crate) encoding: Encoding,
     pub(crate) provenance: Provenance,
@@ -99,6 +102,42 @@ impl Outbox {
         }
         records.push(terminal);
         records.push(dead_letter);
+    }
+
+    /// A job that failed for a passing reason: it waits in a retry topic, as it was read, to be run again.
+    pub(crate) fn again(
+        &self,
+        origin: &mut Origin,
+        failure: &Failure,
+        metrics: &PipelineMetrics,
+        records: &mut Vec<Record>,
+    ) {
+        let attempt = origin.attempt();
+        let delay = RetryDelay::after(attempt);
+        let topic = &self.retries[delay as usize];
+        let due = Timestamp::from_unix_micros(
+            Timestamp::now().unix_micros().saturating_add(due_in(delay, origin.id.as_str())),
+        );
+        let retry = Retry { topic: origin.received.record.topic.to_string(), due, code: failure.code };
+        // Its id and time are written out: those of a bare record come from where it lies.
+        let mut headers = origin.headers.clone();
+        headers.attempt = Some(attempt.saturating_add(1));
+        let pairs = headers.write().into_iter().chain(retry.write());
+        let record = Record {
+            topic: Arc::clone(topic),
+            key: origin.received.record.key.clone(),
+            value: origin.received.record.value.clone(),
+            headers: pairs.map(|(name, value)| Header { name, value }).collect(),
+        };
+        if !fits(&record, self.max_record_bytes) {
+            return self.failed(origin, failure.clone(), metrics, records);
+        }
+        tracing::info!(
+            job_id = %origin.id, stage = %failure.stage, attempt, code = %failure.code, reason = %failure.message,
+            wait = delay.as_str(), "job is run again later"
+        );
+        metrics.settled("retried");
+        records.push(record);
     }
 
     /// Headers that owe nothing to the producer but the id, so that their size is known.
@@ -178,7 +217,7 @@ impl Outbox {
         headers.subject = Some(self.pipeline.clone());
         headers.attempt = Some(attempt);
         headers.content_type = Some(encoding.content_type().to_owned());
-        headers.renew_trace();
+        headers.renew_trace(&self.source);
         self.stamp_provenance(headers, kind);
     }
 
@@ -207,6 +246,16 @@ impl Outbox {
             headers,
         }
     }
+}
+
+/// Microseconds until a job is due again: the delay, and up to a tenth more, so that jobs that failed together do not
+/// come back together. The same job waits equally long on every repeat.
+fn due_in(delay: RetryDelay, id: &str) -> i64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    id.hash(&mut hasher);
+    let delay = i64::try_from(delay.duration().as_micros()).unwrap_or(i64::MAX);
+    let jitter = i64::try_from(hasher.finish() % 1_000).unwrap_or(0);
+    delay + delay / 10_000 * jitter
 }
 
 /// Whether Kafka takes the record: besides its bytes, each header has lengths around it.

@@ -3,17 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use schemas::Stage;
+use schemas::{RetryDelay, Stage};
 use stages::{LoadError, Pipeline, PipelineSpec};
-use transport::{ConsumerOptions, Transport, TransportError};
+use transport::{Transport, TransportError};
 
-use crate::config::Config;
+use crate::cancellations::Cancellations;
+use crate::config::{Config, DeliveryMode};
 use crate::fetch::Fetcher;
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::process::Processor;
 use crate::publish::Outbox;
-use crate::worker::{Parts, Worker};
+use crate::service::{Blueprint, Service};
+use crate::slot::{Slot, SlotError};
 
 /// Why a worker could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +36,9 @@ pub enum StartError {
     /// The model cannot be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// The worker's slot cannot be used.
+    #[error("worker.slot: {0}")]
+    Slot(#[from] SlotError),
     /// Kafka cannot be reached or refuses the settings.
     #[error("cannot connect the worker to its topics")]
     Transport(#[from] TransportError),
@@ -81,45 +85,56 @@ pub async fn join<T: Transport>(
     pipeline: Pipeline,
     health: Arc<Health>,
     metrics: Arc<Metrics>,
-) -> Result<Worker<T>, StartError> {
+) -> Result<Service<T>, StartError> {
     let (first, last) = neighbours(stages)?;
     let declared = &config.pipelines[name];
     warm_up(&pipeline).await;
     health.models_warm.store(true, Ordering::Relaxed);
     let topics = config.topic_names(name);
-    let topic = topics.of_stage(first).to_owned();
-    let limits = config.worker_limits(declared);
-    let options = ConsumerOptions {
-        drain_timeout: limits.drain_timeout,
-        // What waits between the poll thread and the loop comes on top of what the loop holds, so it is kept smaller.
-        max_queued_records: (limits.max_inflight_records / 4).max(1),
-        max_queued_bytes: (limits.max_inflight_bytes / 4).max(1),
-        ..ConsumerOptions::default()
+    let slot = match (declared.delivery, &config.worker.slot) {
+        (DeliveryMode::AtLeastOnce, _) => None,
+        (DeliveryMode::ExactlyOnce, Some(slot)) => Some(Slot::named(slot)?),
+        (DeliveryMode::ExactlyOnce, None) => Some(Slot::claim(&config.group(name, first))),
     };
-    let publisher = transport.publisher().await?;
-    let consumer =
-        transport.consumer(&config.group(name, first), std::slice::from_ref(&topic), options).await?;
-    tracing::info!(pipeline = name, first = %first, last = %last, topic, "worker joins its group");
-    let outbox = Outbox {
-        pipeline: name.to_owned(),
-        stage: first,
-        next: last.next().map(|next| topics.of_stage(next).into()),
-        results: topics.results.as_str().into(),
-        dead_letters: topics.dead_letters.as_str().into(),
-        source: format!("/millstream/{name}/{last}"),
-        encoding: declared.results.into(),
-        provenance: pipeline.provenance().clone(),
-        max_record_bytes: config.max_outcome_bytes(),
+    let blueprint = Blueprint {
+        topic: topics.of_stage(first).to_owned(),
+        group: config.group(name, first),
+        transactional_id: slot.as_ref().map(|slot| format!("{}.{}", config.group(name, first), slot.name())),
+        _slot: slot,
+        retry_group: format!("{}.{name}.retry", config.topics.prefix),
+        retry_targets: Stage::ALL.map(|stage| topics.of_stage(stage).to_owned()).to_vec(),
+        limits: config.worker_limits(declared),
+        fetcher: Fetcher {
+            pipeline: name.to_owned(),
+            stage: first,
+            sharing: config.sharing_topic(name, first),
+            // Only what enters at the first stage comes from a producer alone.
+            limits: if first == Stage::Preprocess { config.limits.clone() } else { config.limits.of_hops() },
+        },
+        outbox: Outbox {
+            pipeline: name.to_owned(),
+            stage: first,
+            next: last.next().map(|next| topics.of_stage(next).into()),
+            results: topics.results.as_str().into(),
+            dead_letters: topics.dead_letters.as_str().into(),
+            retries: RetryDelay::ALL.map(|delay| topics.of_retry(delay).into()),
+            source: format!("/millstream/{name}/{last}"),
+            encoding: declared.results.into(),
+            provenance: pipeline.provenance().clone(),
+            max_record_bytes: config.max_outcome_bytes(),
+        },
+        cancellations: Cancellations::start(transport, &topics.cancellations).await,
+        max_attempts: declared.retry.max_attempts,
+        name: name.to_owned(),
+        stages: stages.to_vec(),
+        pipeline,
     };
-    let fetcher = Fetcher {
-        pipeline: name.to_owned(),
-        stage: first,
-        sharing: config.sharing_topic(name, first),
-        // Only what enters at the first stage comes from a producer alone.
-        limits: if first == Stage::Preprocess { config.limits.clone() } else { config.limits.of_hops() },
-    };
-    let processor = Processor { pipeline, outbox, metrics: metrics.pipeline(name, stages) };
-    Ok(Worker::new(Parts { consumer, publisher, fetcher, processor, limits, health, metrics }))
+    let service = Service::new(transport.clone(), blueprint, health, metrics).await?;
+    tracing::info!(
+        pipeline = name, first = %first, last = %last, topic = topics.of_stage(first), delivery = ?declared.delivery,
+        "worker joins its group"
+    );
+    Ok(service)
 }
 
 /// The first and last of stages that have no gap between them.

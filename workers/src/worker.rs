@@ -10,21 +10,30 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use schemas::Timestamp;
+use schemas::{FailureCode, Stage, Timestamp};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
+use transport::crash_point::CrashPoint;
 use transport::{
-    Consumer, Event, Partition, Progress, PublishError, Publisher, Received, Record, Revocation, Status,
+    Committed, Consumer, Event, Partition, Position, Progress, PublishError, Received, Revocation, Status,
     Transport, TransportError,
 };
 
+use crate::ahead::Ahead;
 use crate::batch::{Batch, BatchLimits, Batcher};
-use crate::commit::Committer;
-use crate::fetch::Fetcher;
+use crate::breaker::{Breaker, Dispatch, Turn};
+use crate::delivery::{Delivery, Settles, Step};
+use crate::exactly_once::TransactionLimits;
+use crate::fetch::{Entry, Fetcher, Work};
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::process::Processor;
+use crate::notes::{self, Notes};
+use crate::process::{Finished, Processor};
+use crate::suspects::{Section, Suspects, Verdict};
+
+/// Between two tries of a last commit.
+const PAUSE_BETWEEN_TRIES: Duration = Duration::from_millis(50);
 
 /// Why a worker stopped before it was asked to. It has not committed what was unfinished: starting it again is the retry.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +47,32 @@ pub enum WorkerError {
     #[error(
         "outcomes could not be published, so nothing was committed; check the broker and its topics, then start the worker again"
     )]
-    Publish(#[from] PublishError),
+    Publish(#[source] PublishError),
+    /// A topic takes less than it did as the worker started.
+    #[error("outcomes are larger than their topic takes by now")]
+    TooLarge(#[source] PublishError),
+    /// Another worker has taken over the transactional id, or a transaction took too long.
+    #[error(
+        "the transactional id was taken over ({reason}); give each worker its own slot (worker.slot or --slot)"
+    )]
+    Fenced {
+        /// What the broker said.
+        reason: String,
+    },
+    /// Whether a transaction was committed is not known.
+    #[error("a transaction was not answered ({reason})")]
+    Interrupted {
+        /// What happened to it.
+        reason: String,
+    },
+    /// The model cannot be run any more.
+    #[error(
+        "the model cannot be run any more, and the jobs that wait are not to blame: {reason}; nothing of the batch was answered"
+    )]
+    Model {
+        /// What it says.
+        reason: String,
+    },
     /// A batch panicked outside the places where that is contained.
     #[error("a batch panicked: this is a bug in millstream; nothing of the batch was committed")]
     Panicked(#[from] JoinError),
@@ -48,9 +82,20 @@ pub enum WorkerError {
 }
 
 impl WorkerError {
+    pub(crate) fn of_publishing(error: PublishError) -> Self {
+        if error.too_large() { Self::TooLarge(error) } else { Self::Publish(error) }
+    }
+
     /// Whether Kafka could not be reached or refused, rather than a defect of this program.
     pub fn is_of_kafka(&self) -> bool {
-        matches!(self, Self::Transport(_) | Self::Publish(_))
+        matches!(
+            self,
+            Self::Transport(_)
+                | Self::Publish(_)
+                | Self::TooLarge(_)
+                | Self::Fenced { .. }
+                | Self::Interrupted { .. }
+        )
     }
 }
 
@@ -67,22 +112,37 @@ pub struct WorkerLimits {
     pub max_inflight_bytes: usize,
     /// Time between commits under load.
     pub commit_interval: Duration,
+    /// When a transaction leaves, where outcomes are delivered exactly once.
+    pub transaction: TransactionLimits,
+    /// Offsets that may be run ahead of the last commit, in each partition.
+    pub max_uncommitted_records: usize,
+    /// How many workers a record may kill before it is answered with a failure.
+    pub max_crashes: u32,
     /// How long running work may take to finish on a rebalance or a stop.
     pub drain_timeout: Duration,
 }
 
-/// One worker: a consumer in its group, a publisher, and what happens in between.
+/// One worker: a consumer in its group, an exit, and what happens in between.
 pub struct Worker<T: Transport> {
     consumer: T::Consumer,
-    publisher: T::Publisher,
+    delivery: Delivery<T>,
     status: watch::Receiver<Status>,
     fetcher: Fetcher,
     batcher: Batcher,
     processor: Arc<Processor>,
     running: VecDeque<Running>,
-    publishing: VecDeque<Publishing>,
-    committer: Committer,
-    committing: Option<Committing>,
+    // Partitions of which it is being asked what the group has committed; nothing of any partition runs until it is known.
+    to_learn: Vec<Partition>,
+    learning: Option<Learning>,
+    notes: Notes,
+    noting: Option<Noting>,
+    ahead: Ahead,
+    suspects: Suspects,
+    // Suspected records that have been noted and may be run, or are being run: nothing else runs then.
+    section: Option<SectionAtWork>,
+    breaker: Breaker,
+    // Everything that waits may run only after a commit.
+    is_blocked: bool,
     limits: WorkerLimits,
     health: Arc<Health>,
     metrics: Arc<Metrics>,
@@ -90,32 +150,43 @@ pub struct Worker<T: Transport> {
 
 /// A batch whose jobs run; it keeps the progress that it will settle.
 struct Running {
-    records: JoinHandle<Vec<Record>>,
+    finished: JoinHandle<Result<Finished, WorkerError>>,
     settles: Settles,
 }
 
-/// A batch whose outcomes are on their way to the broker.
-struct Publishing {
-    acknowledged: Pin<Box<dyn Future<Output = Result<(), PublishError>> + Send>>,
-    settles: Settles,
+type Asked<A> = Pin<Box<dyn Future<Output = Result<A, TransportError>> + Send>>;
+
+struct Learning {
+    partitions: Vec<Partition>,
+    answer: Asked<Vec<Committed>>,
 }
 
-/// What is settled when a batch's outcomes are acknowledged.
-struct Settles {
+/// A note that is being committed.
+struct Noting {
     progress: Progress,
-    entries: usize,
-    bytes: usize,
+    purpose: Purpose,
+    done: Asked<()>,
 }
 
-struct Committing {
-    progress: Progress,
-    done: Pin<Box<dyn Future<Output = Result<(), TransportError>> + Send>>,
+/// Why a note is committed.
+enum Purpose {
+    /// Records of these partitions are about to be run.
+    Run,
+    /// Nothing of these partitions runs any more.
+    Rest,
+    /// These suspects are about to be run.
+    Suspects(Section),
+}
+
+struct SectionAtWork {
+    section: Section,
+    is_running: bool,
 }
 
 /// The parts that a worker is built from.
 pub(crate) struct Parts<T: Transport> {
     pub(crate) consumer: T::Consumer,
-    pub(crate) publisher: T::Publisher,
+    pub(crate) delivery: Delivery<T>,
     pub(crate) fetcher: Fetcher,
     pub(crate) processor: Processor,
     pub(crate) limits: WorkerLimits,
@@ -125,18 +196,24 @@ pub(crate) struct Parts<T: Transport> {
 
 impl<T: Transport> Worker<T> {
     pub(crate) fn new(parts: Parts<T>) -> Self {
-        let Parts { consumer, publisher, fetcher, processor, limits, health, metrics } = parts;
+        let Parts { consumer, delivery, fetcher, processor, limits, health, metrics } = parts;
         Self {
             status: consumer.status(),
             consumer,
-            publisher,
+            delivery,
             fetcher,
             batcher: Batcher::new(limits.batch),
             processor: Arc::new(processor),
             running: VecDeque::new(),
-            publishing: VecDeque::new(),
-            committer: Committer::new(limits.commit_interval),
-            committing: None,
+            to_learn: Vec::new(),
+            learning: None,
+            notes: Notes::default(),
+            noting: None,
+            ahead: Ahead::new(limits.max_uncommitted_records),
+            suspects: Suspects::new(limits.max_crashes),
+            section: None,
+            breaker: Breaker::new(),
+            is_blocked: false,
             limits,
             health,
             metrics,
@@ -160,16 +237,20 @@ impl<T: Transport> Worker<T> {
 
     async fn work(&mut self, stop: &CancellationToken) -> Result<(), WorkerError> {
         loop {
-            self.dispatch(Instant::now());
+            self.learn();
+            let now = Instant::now();
+            self.dispatch(now);
             self.count_inflight();
             let has_room = self.has_room();
-            let batch_due = self.batcher.due_at().filter(|_| self.can_run_more());
-            let commit_due = self.committer.due_at().filter(|_| self.committing.is_none());
+            let batch_due = self.batcher.due_at().filter(|_| self.may_start_batches(now));
+            let probe_due = self.breaker.wakes_at().filter(|wakes_at| *wakes_at > now);
+            let commit_due = self.delivery.due_at(self.is_eager());
             tokio::select! {
                 biased;
-                acknowledged = oldest_acknowledged(&mut self.publishing) => self.settle(acknowledged?),
-                records = oldest_processed(&mut self.running) => self.publish(records?),
-                committed = commit_done(&mut self.committing) => self.committed(committed)?,
+                step = self.delivery.next() => self.advance(step?),
+                finished = oldest_finished(&mut self.running) => self.deliver(finished?)?,
+                noted = note_done(&mut self.noting) => self.noted(noted)?,
+                learned = learned(&mut self.learning) => self.learned(learned)?,
                 () = stop.cancelled() => return Ok(()),
                 () = at(commit_due) => self.start_commit(),
                 Ok(()) = self.status.changed() => self.observe_status(),
@@ -177,6 +258,7 @@ impl<T: Transport> Worker<T> {
                     self.handle(event.ok_or(WorkerError::ConsumerEnded)?).await?;
                 }
                 () = at(batch_due) => {}
+                () = at(probe_due) => {}
             }
         }
     }
@@ -188,6 +270,7 @@ impl<T: Transport> Worker<T> {
                 self.metrics.rebalanced("assigned");
                 self.metrics.partitions.add(partitions.len() as i64);
                 self.health.assigned.store(true, Ordering::Relaxed);
+                self.to_learn.extend(partitions);
             }
             Event::Revoked(revocation) => self.revoke(revocation).await?,
             Event::Error(error) if error.is_fatal() => return Err(error.into()),
@@ -204,78 +287,221 @@ impl<T: Transport> Worker<T> {
         for received in records {
             self.batcher.push(self.fetcher.entry(received, now, &clock));
         }
+        CrashPoint::AfterFetch.pass();
     }
 
-    /// Starts every batch that is full or due, as long as another may run.
-    fn dispatch(&mut self, now: Instant) {
-        while self.can_run_more() {
-            let Some(release) = self.batcher.ready(now, self.running.is_empty()) else { return };
-            let Batch { entries, progress, bytes, release } = self.batcher.take(release);
-            self.processor.metrics.released(release, entries.len());
-            let settles = Settles { progress, entries: entries.len(), bytes };
-            let records = tokio::spawn(Arc::clone(&self.processor).process(entries));
-            self.running.push_back(Running { records, settles });
+    /// Asks what the group has committed for partitions that were just assigned.
+    fn learn(&mut self) {
+        if self.learning.is_none() && !self.to_learn.is_empty() {
+            let partitions = std::mem::take(&mut self.to_learn);
+            let answer = Box::pin(self.consumer.committed(&partitions));
+            self.learning = Some(Learning { partitions, answer });
         }
     }
 
-    /// The oldest batch is done: its records go out, behind those of the batches before it.
-    fn publish(&mut self, records: Vec<Record>) {
-        let Running { mut settles, .. } =
-            self.running.pop_front().expect("the oldest batch was just awaited");
-        // From here on the outcomes are what is held; they can be far larger than what was read.
-        settles.bytes = records.iter().map(Record::size).sum();
-        let acknowledged = Box::pin(self.publisher.publish(records));
-        self.publishing.push_back(Publishing { acknowledged, settles });
-    }
-
-    /// The broker has every outcome of the oldest published batch: its offsets may be committed.
-    fn settle(&mut self, (): ()) {
-        let Publishing { settles, .. } =
-            self.publishing.pop_front().expect("the oldest publication was just awaited");
-        self.committer.advance(settles.progress, Instant::now());
-    }
-
-    fn start_commit(&mut self) {
-        let progress = self.committer.take();
-        let done = Box::pin(self.consumer.commit(progress.clone(), ""));
-        self.committing = Some(Committing { progress, done });
-    }
-
-    fn committed(&mut self, outcome: Result<(), TransportError>) -> Result<(), WorkerError> {
-        let Committing { progress, .. } = self.committing.take().expect("the commit was just awaited");
-        match outcome {
-            Ok(()) => self.metrics.commits.inc(),
-            Err(error) if error.is_fatal() => return Err(error.into()),
-            Err(error) if error.is_lost_membership() => {
-                // What moved is forgotten with the revocation; what stayed must still be committed.
-                tracing::warn!(error = %Chain(&error), "a commit was refused: partitions are moving to another worker");
-                self.metrics.commit_failures.inc();
-                self.committer.failed(progress, Instant::now());
+    fn learned(&mut self, answer: Result<Vec<Committed>, TransportError>) -> Result<(), WorkerError> {
+        let Learning { partitions, .. } = self.learning.take().expect("the answer was just awaited");
+        match answer {
+            Ok(all) => {
+                for committed in all.iter().filter(|it| partitions.contains(&it.partition)) {
+                    self.notes.taken_over(committed);
+                    self.suspects.taken_over(committed);
+                }
+                if self.suspects.is_careful() {
+                    tracing::warn!(
+                        partitions = %names(&self.suspects.partitions().cloned().collect::<Vec<_>>()),
+                        "a worker died on these partitions; what it ran is run in small parts, each noted before it runs"
+                    );
+                }
             }
+            Err(error) if error.is_fatal() => return Err(error.into()),
             Err(error) => {
-                tracing::warn!(error = %Chain(&error), "a commit failed and will be tried again");
-                self.metrics.commit_failures.inc();
-                self.committer.failed(progress, Instant::now());
+                tracing::warn!(error = %Chain(&error), "the group does not tell what it has committed; asking again");
+                self.to_learn.extend(partitions);
             }
         }
         Ok(())
+    }
+
+    /// Starts what may run.
+    fn dispatch(&mut self, now: Instant) {
+        if !self.may_start_batches(now) || self.dispatch_suspects() {
+            return;
+        }
+        while self.may_start_batches(now) {
+            let Some(release) = self.batcher.ready(now, self.running.is_empty()) else { return };
+            let missing = self.notes.missing(self.batcher.positions());
+            if !missing.is_empty() {
+                let note = notes::running(self.limits.max_uncommitted_records);
+                return self.note(missing, &note, Purpose::Run);
+            }
+            let (suspects, ahead) = (&self.suspects, &mut self.ahead);
+            let may_run = |position: &Position| {
+                let may_run = !suspects.is_suspect(position) && ahead.may_dispatch(position);
+                if may_run {
+                    ahead.dispatched(position);
+                }
+                may_run
+            };
+            let batch = self.batcher.take(release, may_run);
+            if batch.entries.is_empty() {
+                self.is_blocked = true;
+                return;
+            }
+            self.start(batch);
+            if self.breaker.is_open() {
+                self.breaker.probe_begins();
+            }
+        }
+    }
+
+    /// Runs what a dead worker may have died of, by itself. Whether nothing else may be started now.
+    fn dispatch_suspects(&mut self) -> bool {
+        if let Some(at_work) = &mut self.section {
+            if !at_work.is_running {
+                at_work.is_running = true;
+                let Section { partition, entries, deaths, verdict, .. } = at_work.section.clone();
+                let mut batch = self.batcher.take_of(&partition, entries);
+                let positions = batch.entries.iter().map(|entry| &entry.origin.received.position);
+                positions.for_each(|position| self.ahead.dispatched(position));
+                if verdict == Verdict::Convicted {
+                    batch.entries.iter_mut().for_each(|entry| convict(entry, deaths));
+                }
+                self.start(batch);
+            }
+            return true;
+        }
+        if !self.suspects.is_careful() {
+            return false;
+        }
+        if !(self.running.is_empty() && self.delivery.is_idle()) {
+            // Asked without consequences: is there one to make room for?
+            return self.batcher.positions().any(|position| self.suspects.is_suspect(position));
+        }
+        let Some(section) = self.suspects.next_section(self.batcher.positions()) else { return false };
+        if let Some((note, progress)) =
+            self.notes.at_rest(&self.suspects, &self.notes.active()).into_iter().next()
+        {
+            self.note(progress, &note, Purpose::Rest);
+            return true;
+        }
+        let first = Position { partition: section.partition.clone(), offset: section.from };
+        let progress = [(section.partition.clone(), self.notes.stand(&first))].into_iter().collect();
+        self.note(progress, &section.mark().write(), Purpose::Suspects(section));
+        true
+    }
+
+    fn start(&mut self, batch: Batch) {
+        let Batch { entries, progress, bytes, release } = batch;
+        self.processor.metrics.released(release, entries.len());
+        let settles = Settles { progress, entries: entries.len(), bytes };
+        let finished = tokio::spawn(Arc::clone(&self.processor).process(entries));
+        self.running.push_back(Running { finished, settles });
+    }
+
+    fn note(&mut self, progress: Progress, note: &str, purpose: Purpose) {
+        let done = Box::pin(self.consumer.commit(progress.clone(), note));
+        self.noting = Some(Noting { progress, purpose, done });
+    }
+
+    fn noted(&mut self, done: Result<(), TransportError>) -> Result<(), WorkerError> {
+        let Noting { progress, purpose, .. } = self.noting.take().expect("the note was just awaited");
+        match done {
+            Ok(()) => match purpose {
+                Purpose::Run => self.notes.activate(&progress),
+                Purpose::Rest => self.notes.rested(&progress),
+                // Its partition may have gone meanwhile, and the note with it.
+                Purpose::Suspects(_) if progress.is_empty() => {}
+                Purpose::Suspects(section) => {
+                    self.notes.activate(&progress);
+                    tracing::info!(
+                        partition = %section.partition, from = %section.from, to = %section.to, deaths = section.deaths,
+                        verdict = ?section.verdict, "records that may have killed a worker are run by themselves"
+                    );
+                    self.section = Some(SectionAtWork { section, is_running: false });
+                }
+            },
+            Err(error) if error.is_fatal() => return Err(error.into()),
+            Err(error) => {
+                tracing::warn!(error = %Chain(&error), "a note was not committed, and will be tried again");
+                self.metrics.commit_failures.inc();
+            }
+        }
+        Ok(())
+    }
+
+    /// The oldest batch is done: its records go out, behind those of the batches before it.
+    fn deliver(&mut self, finished: Result<Finished, WorkerError>) -> Result<(), WorkerError> {
+        let Running { settles, .. } = self.running.pop_front().expect("the oldest batch was just awaited");
+        let Finished { answers, evidence } = finished?;
+        CrashPoint::AfterRun.pass();
+        match self.breaker.observe(Instant::now(), evidence) {
+            Some(Turn::Opened { reason, pause }) => tracing::error!(
+                code = %reason, ?pause, "most jobs fail for one reason that is not theirs; nothing is run for a while, then one batch"
+            ),
+            Some(Turn::Closed) => tracing::info!("jobs succeed again; going on"),
+            None => {}
+        }
+        self.health.breaker_open.store(self.breaker.is_open(), Ordering::Relaxed);
+        self.metrics.breaker_open.set(i64::from(self.breaker.is_open()));
+        if let Some(SectionAtWork { section, .. }) = &self.section {
+            self.suspects.settled(&section.partition, section.to);
+        }
+        self.delivery.add(answers, settles);
+        Ok(())
+    }
+
+    fn advance(&mut self, step: Step) {
+        match step {
+            Step::Moved => {}
+            Step::Committed(progress) => {
+                self.metrics.commits.inc();
+                self.ahead.committed(&progress);
+                self.notes.committed(&progress);
+                self.is_blocked = false;
+                if self.section.take_if(|at_work| at_work.is_running && self.running.is_empty()).is_some() {
+                    // The note that was committed with it says that nothing of the partition runs.
+                    self.notes.rested(&progress);
+                }
+            }
+            Step::Failed => self.metrics.commit_failures.inc(),
+        }
+    }
+
+    fn start_commit(&mut self) {
+        let note = match &self.section {
+            Some(SectionAtWork { section, .. }) => self.suspects.mark_at_rest(&section.partition).write(),
+            None => notes::running(self.limits.max_uncommitted_records),
+        };
+        self.delivery.start_commit(&self.consumer, &note);
+    }
+
+    /// Whether what can be committed should be, without waiting for its interval.
+    fn is_eager(&self) -> bool {
+        let nothing_comes = self.running.is_empty() && self.batcher.is_empty();
+        self.section.is_some()
+            || self.suspects.is_careful()
+            || self.ahead.commit_wanted()
+            || (nothing_comes && self.delivery.hurries_when_idle())
     }
 
     /// Gives partitions back: forget what is not batched, wait for what runs, publish, commit, then let go.
     async fn revoke(&mut self, revocation: Revocation) -> Result<(), WorkerError> {
         let partitions = revocation.partitions.clone();
         let forgotten = self.batcher.forget(&partitions);
+        self.to_learn.retain(|partition| !partitions.contains(partition));
         self.metrics.rebalanced(if revocation.lost { "lost" } else { "revoked" });
         self.metrics.partitions.sub(partitions.len() as i64);
+        CrashPoint::InRevoke.pass();
         if revocation.lost {
             self.health.assigned.store(false, Ordering::Relaxed);
             tracing::warn!(partitions = %names(&partitions), "partitions lost; another worker repeats what was unfinished");
         } else {
-            // The poll thread lets go after the drain timeout, done or not; part of it is kept for the commit.
+            // The poll thread lets go after the drain timeout, done or not; part of it is kept for the last note.
             let let_go = Instant::now() + self.limits.drain_timeout;
             let drained = self.drain_until(let_go - self.limits.drain_timeout / 5).await?;
-            let committed = self.commit_until(let_go).await?;
-            if drained && committed {
+            let rested = self.rest(&partitions, let_go).await?;
+            if drained && rested {
                 tracing::info!(partitions = %names(&partitions), forgotten, "partitions revoked; their work is committed");
             } else {
                 tracing::warn!(
@@ -292,69 +518,140 @@ impl<T: Transport> Worker<T> {
 
     /// Whatever still runs for these partitions settles nothing any more: a commit would set their next owner back.
     fn forget(&mut self, partitions: &[Partition]) {
-        let running = self.running.iter_mut().map(|batch| &mut batch.settles.progress);
-        let publishing = self.publishing.iter_mut().map(|batch| &mut batch.settles.progress);
-        let committing = self.committing.iter_mut().map(|commit| &mut commit.progress);
-        running.chain(publishing).chain(committing).for_each(|progress| progress.forget(partitions));
-        self.committer.forget(partitions);
+        self.running.iter_mut().for_each(|batch| batch.settles.progress.forget(partitions));
+        self.delivery.forget(partitions);
+        self.ahead.forget(partitions);
+        self.suspects.forget(partitions);
+        self.notes.forget(partitions);
+        if let Some(learning) = &mut self.learning {
+            learning.partitions.retain(|partition| !partitions.contains(partition));
+        }
+        if let Some(noting) = &mut self.noting {
+            noting.progress.forget(partitions);
+        }
+        self.section.take_if(|at_work| partitions.contains(&at_work.section.partition));
+        self.is_blocked = false;
     }
 
     /// Asked to stop: nothing new is begun, what runs is finished within the drain limit, and committed.
     async fn finish(&mut self) -> Result<(), WorkerError> {
         let unread = self.batcher.len();
         let deadline = Instant::now() + self.limits.drain_timeout;
-        if !self.drain_until(deadline).await? {
+        let drained = self.drain_until(deadline).await?;
+        if !drained {
             tracing::warn!(limit = ?self.limits.drain_timeout, "the drain limit passed; unfinished jobs are run again by the next worker");
             for batch in &self.running {
-                batch.records.abort();
+                batch.finished.abort();
             }
         }
-        if self.commit_until(deadline.max(Instant::now() + Duration::from_secs(1))).await? {
+        let active = self.notes.active();
+        if self.rest(&active, deadline.max(Instant::now() + Duration::from_secs(1))).await? {
             tracing::info!(left_for_others = unread, "what was finished is committed");
         }
         Ok(())
     }
 
-    /// Waits until nothing runs and everything is acknowledged; false when the deadline came first.
+    /// Waits until nothing runs and everything is committed; false when the deadline came first.
     async fn drain_until(&mut self, deadline: Instant) -> Result<bool, WorkerError> {
-        while !(self.running.is_empty() && self.publishing.is_empty()) {
+        while !(self.running.is_empty() && self.delivery.is_idle() && self.noting.is_none()) {
+            // One commit for all of it.
+            let waits = !self.running.is_empty() || self.delivery.is_publishing();
+            let commit_due = self.delivery.due_at(true).filter(|_| !waits);
             tokio::select! {
                 biased;
-                acknowledged = oldest_acknowledged(&mut self.publishing) => self.settle(acknowledged?),
-                records = oldest_processed(&mut self.running) => self.publish(records?),
-                () = at(Some(deadline)) => return Ok(false),
+                step = self.delivery.next() => {
+                    let step = step?;
+                    let failed = matches!(step, Step::Failed);
+                    self.advance(step);
+                    if failed {
+                        tokio::time::sleep(PAUSE_BETWEEN_TRIES).await;
+                    }
+                }
+                finished = oldest_finished(&mut self.running) => self.deliver(finished?)?,
+                noted = note_done(&mut self.noting) => self.noted(noted)?,
+                () = at(commit_due) => self.start_commit(),
+                () = at(Some(deadline)) => return Ok(self.commit_what_is_acknowledged().await),
             }
         }
         Ok(true)
     }
 
-    /// Commits everything that is settled, retrying passing failures; false when the deadline came first.
-    async fn commit_until(&mut self, deadline: Instant) -> Result<bool, WorkerError> {
-        const PAUSE_BETWEEN_TRIES: Duration = Duration::from_millis(50);
+    /// The time is up: what is acknowledged is committed all the same. Always false: not everything was done.
+    async fn commit_what_is_acknowledged(&mut self) -> bool {
+        const LAST_MOMENT: Duration = Duration::from_millis(500);
+        if self.delivery.due_at(true).is_none() {
+            return false;
+        }
+        self.start_commit();
+        let until = Instant::now() + LAST_MOMENT;
         loop {
-            if self.committing.is_none() {
-                if self.committer.due_at().is_none() {
-                    return Ok(true);
-                }
-                self.start_commit();
-            }
-            let failures = self.metrics.commit_failures.get();
             tokio::select! {
-                committed = commit_done(&mut self.committing) => self.committed(committed)?,
-                () = at(Some(deadline)) => {
-                    tracing::warn!("the last commit was not acknowledged in time; finished jobs may be run again");
+                step = self.delivery.next() => match step {
+                    Ok(step @ Step::Committed(_)) => {
+                        self.advance(step);
+                        break;
+                    }
+                    Ok(_) => {}
+                    Err(_) => break,
+                },
+                () = at(Some(until)) => break,
+            }
+        }
+        false
+    }
+
+    /// Notes that nothing of these partitions runs any more; false when the deadline came first.
+    async fn rest(&mut self, partitions: &[Partition], deadline: Instant) -> Result<bool, WorkerError> {
+        if self.delivery.is_committing() {
+            // It may come through yet, and this would set it back.
+            return Ok(false);
+        }
+        loop {
+            let Some((note, progress)) = self.notes.at_rest(&self.suspects, partitions).into_iter().next()
+            else {
+                return Ok(true);
+            };
+            let done =
+                tokio::time::timeout_at(deadline.into(), self.consumer.commit(progress.clone(), &note));
+            match done.await {
+                Ok(Ok(())) => self.notes.rested(&progress),
+                Ok(Err(error)) if error.is_fatal() => return Err(error.into()),
+                Ok(Err(error)) if error.is_lost_membership() => {
+                    tracing::warn!(error = %Chain(&error), "partitions moved before they were handed over in good order");
                     return Ok(false);
                 }
-            }
-            if self.metrics.commit_failures.get() > failures {
-                tokio::time::sleep(PAUSE_BETWEEN_TRIES).await;
+                Ok(Err(error)) => {
+                    tracing::warn!(error = %Chain(&error), "the last note was not committed; trying again");
+                    tokio::time::sleep(PAUSE_BETWEEN_TRIES).await;
+                }
+                Err(_) => {
+                    tracing::warn!(
+                        "the last commit was not acknowledged in time; finished jobs may be run again"
+                    );
+                    return Ok(false);
+                }
             }
         }
     }
 
+    /// Whether nothing has to be known or noted before a batch may start.
+    fn may_start_batches(&self, now: Instant) -> bool {
+        let holds_back = match self.breaker.may_dispatch(now) {
+            Dispatch::Yes => false,
+            Dispatch::OneBatch => !self.running.is_empty(),
+            Dispatch::No => true,
+        };
+        !holds_back
+            && self.learning.is_none()
+            && self.to_learn.is_empty()
+            && self.noting.is_none()
+            && !self.is_blocked
+            && self.can_run_more()
+    }
+
     fn can_run_more(&self) -> bool {
-        let publishing: usize = self.publishing.iter().map(|batch| batch.settles.bytes).sum();
-        self.running.len() < self.limits.max_running_batches && publishing < self.limits.max_inflight_bytes
+        self.running.len() < self.limits.max_running_batches
+            && self.delivery.held().1 < self.limits.max_inflight_bytes
     }
 
     fn has_room(&self) -> bool {
@@ -363,13 +660,10 @@ impl<T: Transport> Worker<T> {
     }
 
     fn inflight(&self) -> (usize, usize) {
-        let batches = self
-            .running
-            .iter()
-            .map(|batch| &batch.settles)
-            .chain(self.publishing.iter().map(|batch| &batch.settles));
-        batches.fold((self.batcher.len(), self.batcher.bytes()), |(records, bytes), settles| {
-            (records + settles.entries, bytes + settles.bytes)
+        let held = self.delivery.held();
+        let waiting = (self.batcher.len() + held.0, self.batcher.bytes() + held.1);
+        self.running.iter().fold(waiting, |(records, bytes), batch| {
+            (records + batch.settles.entries, bytes + batch.settles.bytes)
         })
     }
 
@@ -377,6 +671,7 @@ impl<T: Transport> Worker<T> {
         let (records, bytes) = self.inflight();
         self.metrics.inflight.set(i64::try_from(records).unwrap_or(i64::MAX));
         self.metrics.inflight_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.metrics.uncommitted.set(i64::try_from(self.ahead.total()).unwrap_or(i64::MAX));
         self.metrics
             .pool_available
             .set(i64::try_from(self.processor.pipeline.sessions_available()).unwrap_or(i64::MAX));
@@ -400,28 +695,40 @@ async fn next_event<T: Transport>(consumer: &mut T::Consumer, has_room: bool) ->
     if has_room { consumer.next().await } else { consumer.next_signal().await }
 }
 
-async fn oldest_processed(running: &mut VecDeque<Running>) -> Result<Vec<Record>, JoinError> {
+async fn oldest_finished(
+    running: &mut VecDeque<Running>,
+) -> Result<Result<Finished, WorkerError>, JoinError> {
     match running.front_mut() {
-        Some(oldest) => (&mut oldest.records).await,
+        Some(oldest) => (&mut oldest.finished).await,
         None => pending().await,
     }
 }
 
-async fn oldest_acknowledged(publishing: &mut VecDeque<Publishing>) -> Result<(), PublishError> {
-    match publishing.front_mut() {
-        Some(oldest) => oldest.acknowledged.as_mut().await,
+async fn note_done(noting: &mut Option<Noting>) -> Result<(), TransportError> {
+    match noting {
+        Some(noting) => noting.done.as_mut().await,
         None => pending().await,
     }
 }
 
-async fn commit_done(committing: &mut Option<Committing>) -> Result<(), TransportError> {
-    match committing {
-        Some(committing) => committing.done.as_mut().await,
+async fn learned(learning: &mut Option<Learning>) -> Result<Vec<Committed>, TransportError> {
+    match learning {
+        Some(learning) => learning.answer.as_mut().await,
         None => pending().await,
     }
 }
 
-async fn at(moment: Option<Instant>) {
+/// This record has killed too many workers: it is not run any more.
+fn convict(entry: &mut Entry, deaths: u32) {
+    let message = format!(
+        "the worker's process died {deaths} times while it ran this job alone; it is not run again \
+         (worker.max_crashes = {deaths})"
+    );
+    let stage = Stage::Inference;
+    entry.work = Work::Fail(entry.origin.failure(stage, FailureCode::ModelError, message, false));
+}
+
+pub(crate) async fn at(moment: Option<Instant>) {
     match moment {
         Some(moment) => tokio::time::sleep_until(moment.into()).await,
         None => pending().await,
@@ -433,7 +740,7 @@ fn names(partitions: &[Partition]) -> String {
 }
 
 /// An error with its causes, for a log line: `Display` of an error never prints its sources.
-struct Chain<'a>(&'a dyn std::error::Error);
+pub(crate) struct Chain<'a>(pub(crate) &'a dyn std::error::Error);
 
 impl std::fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

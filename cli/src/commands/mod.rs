@@ -1,5 +1,7 @@
 //! One file per subcommand; each is a thin call into a crate.
 
+pub(crate) mod cancel;
+pub(crate) mod reconcile;
 pub(crate) mod results;
 pub(crate) mod submit;
 
@@ -7,6 +9,7 @@ mod config;
 mod demo;
 mod dev;
 mod doctor;
+mod time;
 mod topics;
 mod validate;
 mod version;
@@ -37,6 +40,8 @@ async fn run_to_the_end(command: Command, global: &Global) -> Outcome {
     match command {
         Command::Submit(args) => submit::run(args, global).await,
         Command::Results(args) => results::run(args, global).await,
+        Command::Cancel(args) => cancel::run(args, global).await,
+        Command::Reconcile(args) => reconcile::run(args, global).await,
         Command::Topics(command) => topics::run(command, global.output, configure(global)?).await,
         Command::Validate => validate::run(global).await,
         Command::Doctor => doctor::run(global).await,

@@ -34,11 +34,13 @@ Examples:
   millstream results digits --batch monday -o json | jq -r 'select(.status == \"failed\") | .id'
   millstream results digits --follow --id ID     wait for one job
 
-With -o json each line is one object: `id`, `status` (ok or failed), `batch_id`, `key`, `submitted`, `headers` (the \
+With -o json each line is one object: `id`, `status` (ok, failed or defaulted), `batch_id`, `key`, `submitted`, `headers` (the \
 producer's own), `position`, and then the body of the contract: `model_name`, `model_version`, `outputs`, `parameters` \
 of a result as the Open Inference Protocol writes them, or `stage`, `code`, `message`, `attempt`, `retriable` of a \
 failure. A tensor that JSON cannot carry (FP16, NaN, bytes that are not text) has `data_hex` in place of `data`: its \
-little-endian bytes. Delivery is at least once: an id may come twice.
+little-endian bytes. A result that the pipeline declares for a job that failed has the code of the failure in the header `ms_defaulted`.
+
+After a crash a record can lie in the topic twice: repeats are left out, and counted on stderr. A repeat has the id, the kind (result or failure) and the `ms_replay_count` of the first; so a job that failed and was replayed from the dead letters comes with both.
 
 Exit codes: 0 done · 1 failed, or no result of a job asked for with --id · 3 some records could not be read · \
 69 Kafka cannot be reached.";
@@ -57,12 +59,15 @@ pub(crate) struct ResultsArgs {
     /// End after so many results
     #[arg(short = 'n', long, value_name = "N")]
     limit: Option<u64>,
-    /// Only the result of this job; can be repeated. Ends when each of them has come
+    /// Only what this job came to; can be repeated. With --follow, ends when each of them has come
     #[arg(long = "id", value_name = "ID")]
     ids: Vec<JobId>,
     /// Only results of this batch
     #[arg(long, value_name = "BATCH")]
     batch: Option<String>,
+    /// Show repeats too
+    #[arg(long)]
+    repeats: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -105,6 +110,9 @@ async fn show<T: Transport, W: Write>(
 ) -> Outcome {
     let mut results =
         client.results(args.from(), args.filter()).await.map_err(|error| unavailable(&error))?;
+    if args.repeats {
+        results = results.with_repeats();
+    }
     let mut waiting: HashSet<JobId> = args.ids.iter().cloned().collect();
     let (mut shown, mut unreadable) = (0, 0_u64);
     while printer.is_open() && args.limit.is_none_or(|limit| shown < limit) {
@@ -122,9 +130,13 @@ async fn show<T: Transport, W: Write>(
             }
             Some(Err(error)) => return Err(Failure::new(Exit::Unavailable, error)),
         }
-        if !args.ids.is_empty() && waiting.is_empty() {
+        // Of what is there already, everything is shown: a replayed job has a failure and then a result.
+        if args.follow && !args.ids.is_empty() && waiting.is_empty() {
             break;
         }
+    }
+    if results.repeats_dropped() > 0 {
+        output::note(&format!("{} repeats left out; --repeats shows them", results.repeats_dropped()));
     }
     Ok(exit_of(args, shown, unreadable, waiting.len()))
 }

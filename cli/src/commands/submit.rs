@@ -2,7 +2,6 @@
 
 mod input;
 mod run;
-mod time;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,6 +16,7 @@ use self::run::Run;
 use super::configure;
 use super::results::connect::connect;
 use super::results::print::Printer;
+use super::time;
 use crate::args::{Args, Global};
 use crate::exit::Outcome;
 

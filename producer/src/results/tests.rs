@@ -1,5 +1,9 @@
+use schemas::Outcome;
+use transport::Memory;
+
 use super::*;
-use crate::answers::{client, failed, labelled, publish, terminal_of};
+use crate::answers::{RESULTS, client, failed, labelled, publish, terminal_of};
+use crate::client::ClientOptions;
 
 fn id(outcome: Option<Result<JobOutcome, ResultError>>) -> Option<String> {
     outcome.map(|outcome| outcome.unwrap().id.to_string())
@@ -57,4 +61,61 @@ async fn many_results_keep_the_order_of_their_keys() {
         seen += 1;
     }
     assert_eq!(seen, 700);
+}
+
+/// The ids and kinds of what is given, with the number of what is dropped.
+async fn read<R: Reader>(mut results: Results<R>) -> (Vec<String>, u64) {
+    let mut given = Vec::new();
+    while let Some(outcome) = results.next_existing().await {
+        let outcome = outcome.unwrap();
+        let kind = if matches!(outcome.outcome, Outcome::Result(_)) { "ok" } else { "failed" };
+        given.push(format!("{} {kind}", outcome.id));
+    }
+    let dropped = results.repeats_dropped();
+    (given, dropped)
+}
+
+#[tokio::test]
+async fn an_outcome_is_given_once() {
+    let (memory, client) = client();
+    let (seven, no) = (labelled("seven"), failed("no"));
+    let records = [("a", &seven), ("b", &no), ("a", &seven), ("b", &seven), ("b", &no), ("c", &seven)];
+    let keyed = |(id, outcome): (&str, &Outcome)| terminal_of(id, outcome).with_key("k");
+    publish(&memory, records.map(keyed).to_vec()).await;
+    let open = || client.results(ReadFrom::Beginning, ResultFilter::all());
+
+    let once = ["a ok", "b failed", "b ok", "c ok"].map(str::to_owned).to_vec();
+    assert_eq!(read(open().await.unwrap()).await, (once, 2));
+    let (all, dropped) = read(open().await.unwrap().with_repeats()).await;
+    assert_eq!((all.len(), dropped), (6, 0));
+
+    let mut followed = open().await.unwrap();
+    for expect in ["a", "b", "b", "c"] {
+        assert_eq!(id(followed.next().await).as_deref(), Some(expect));
+    }
+    assert_eq!(followed.repeats_dropped(), 2);
+}
+
+#[tokio::test]
+async fn a_replay_that_fails_again_is_seen() {
+    let (memory, client) = client();
+    let replayed = terminal_of("a", &failed("no")).with_header(schemas::REPLAY_COUNT_HEADER, "1");
+    publish(&memory, vec![terminal_of("a", &failed("no")), replayed.clone(), replayed]).await;
+    let results = client.results(ReadFrom::Beginning, ResultFilter::all()).await.unwrap();
+    assert_eq!(read(results).await, (vec!["a failed".to_owned(); 2], 1));
+}
+
+#[tokio::test]
+async fn how_much_is_remembered_can_be_set() {
+    for (remembered_outcomes, expect) in [(0, 6), (1, 5), (100, 3)] {
+        let memory = Memory::new();
+        memory.create_topic(RESULTS, 1);
+        let options = ClientOptions { remembered_outcomes, ..ClientOptions::new("digits") };
+        let client = Client::new(memory.clone(), options);
+        publish(&memory, ["a", "b", "c", "a", "b", "b"].map(|id| terminal_of(id, &labelled("x"))).to_vec())
+            .await;
+        let results = client.results(ReadFrom::Beginning, ResultFilter::all()).await.unwrap();
+        let (given, dropped) = read(results).await;
+        assert_eq!((given.len() as u64, dropped), (expect, 6 - expect), "{remembered_outcomes}");
+    }
 }

@@ -1,4 +1,4 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -41,6 +41,7 @@ impl Gate {
 impl Transport for Gate {
     type Consumer = <Memory as Transport>::Consumer;
     type Publisher = Self;
+    type Transactions = <Memory as Transport>::Transactions;
     type Reader = <Memory as Transport>::Reader;
 
     async fn consumer(
@@ -54,6 +55,18 @@ impl Transport for Gate {
 
     async fn publisher(&self) -> Result<Self, TransportError> {
         Ok(self.clone())
+    }
+
+    async fn transactions(
+        &self,
+        transactional_id: &str,
+        consumer: &Self::Consumer,
+    ) -> Result<Self::Transactions, TransportError> {
+        self.memory.transactions(transactional_id, consumer).await
+    }
+
+    async fn max_record_bytes(&self, topics: &[String]) -> Result<BTreeMap<String, usize>, TransportError> {
+        self.memory.max_record_bytes(topics).await
     }
 
     async fn reader(&self, topic: &str, from: ReadFrom) -> Result<Self::Reader, TransportError> {

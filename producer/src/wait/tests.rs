@@ -102,3 +102,18 @@ async fn an_unreadable_result_ends_the_wait_for_its_job_only() {
     assert_eq!(&*undecodable.position.partition.topic, RESULTS);
     assert!(waiting.is_empty());
 }
+
+#[tokio::test]
+async fn an_id_that_is_asked_for_again_is_waited_for_again() {
+    let (memory, client) = client();
+    let mut results = client.results(ReadFrom::End, ResultFilter::all()).await.unwrap();
+    for label in ["first", "second"] {
+        publish(&memory, vec![terminal_of("a", &labelled(label)).with_key("k")]).await;
+        let found = results.wait_for([id("a")], LONG).await.unwrap();
+        assert_eq!(found[0].outcome, labelled(label));
+    }
+    // Whoever reads on as they come has been given it already.
+    publish(&memory, ["a", "b"].map(|id| terminal_of(id, &labelled("x")).with_key("k")).to_vec()).await;
+    assert_eq!(results.next().await.unwrap().unwrap().id, id("b"));
+    assert_eq!(results.repeats_dropped(), 1);
+}

@@ -98,15 +98,35 @@ fn a_trace_goes_on_or_starts_anew() {
         ..Headers::default()
     };
     let mut headers = with(traceparent);
-    let span = headers.renew_trace();
+    let span = headers.renew_trace("/here");
     assert_eq!(span.trace_id(), TraceContext::parse(traceparent).unwrap().trace_id());
     assert_eq!(headers.traceparent.as_deref(), Some(span.to_string().as_str()));
     assert_eq!(headers.tracestate.as_deref(), Some("a=1"));
 
     let mut broken = with("00-zz");
-    let span = broken.renew_trace();
+    let span = broken.renew_trace("/here");
     assert_eq!(broken.traceparent, Some(span.to_string()));
     assert_eq!(broken.tracestate, None);
+}
+
+#[test]
+fn a_hop_that_is_repeated_has_the_same_span() {
+    let renewed = |id: Option<&str>, traceparent: Option<&str>, hop: &str| {
+        let id = id.map(|id| id.parse().unwrap());
+        let traceparent = traceparent.map(str::to_owned);
+        Headers { id, traceparent, ..Headers::default() }.renew_trace(hop)
+    };
+    let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    for before in [None, Some(traceparent), Some("broken")] {
+        assert_eq!(renewed(Some("a"), before, "/here"), renewed(Some("a"), before, "/here"));
+        assert_ne!(renewed(Some("a"), before, "/here"), renewed(Some("a"), before, "/there"));
+    }
+    // A trace of the caller's is not that of the job, so the id does not matter.
+    assert_eq!(
+        renewed(Some("a"), Some(traceparent), "/here"),
+        renewed(Some("b"), Some(traceparent), "/here")
+    );
+    assert_ne!(renewed(None, None, "/here"), renewed(None, None, "/here"));
 }
 
 #[test]
@@ -138,4 +158,12 @@ fn a_dead_letter_replaces_the_reason_of_an_older_one() {
     assert_eq!(bad.to_string(), "headers.ms_error_code: unknown failure code \"x\"");
     let bad = DeadLetterReason::read([("ms_error_code", Some(&b"timeout"[..]))]).unwrap_err();
     assert_eq!(bad.to_string(), "headers.ms_error_message: is missing");
+}
+
+#[test]
+fn headers_of_a_retry_stay_in_the_retry_topic() {
+    let pairs: [Pair; 3] =
+        [("ms_retry_topic", Some(b"t")), ("ms_retry_due", Some(b"2026-01-01T00:00:00Z")), ("k", Some(b"v"))];
+    let (headers, fault) = Headers::read(pairs);
+    assert_eq!((headers.unknown, fault), (vec![("k".to_owned(), Some("v".into()))], None));
 }

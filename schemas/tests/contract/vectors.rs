@@ -8,8 +8,8 @@ use crate::published;
 use crate::published::vectors::{self, Meaning, Vector};
 use bytes::Bytes;
 use schemas::{
-    DecodeError, Encoding, Headers, Job, Limits, MessageKind, Outcome, decode_job, decode_outcome,
-    encode_job_as, encode_outcome,
+    Cancellation, DecodeError, Encoding, FailureCode, Headers, Job, Limits, MessageKind, Outcome, decode_job,
+    decode_outcome, encode_job_as, encode_outcome,
 };
 
 #[test]
@@ -73,6 +73,20 @@ fn every_vector_reads_as_it_says() {
 }
 
 #[test]
+fn every_cancellation_reads_as_it_says() {
+    for vector in vectors::cancellations::all() {
+        let pairs = vector.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
+        match (Cancellation::read(pairs), &vector.meaning) {
+            (Ok(read), Ok(meaning)) => assert_eq!(read, *meaning, "{}", vector.name),
+            (Err(error), Err(path)) => {
+                assert_eq!((error.code, error.path.as_str()), (FailureCode::InvalidInput, *path));
+            }
+            (read, _) => panic!("{} reads as {read:?}", vector.name),
+        }
+    }
+}
+
+#[test]
 fn canonical_vectors_are_written_byte_for_byte() {
     let mut compared = 0;
     for vector in vectors::all() {
@@ -96,8 +110,10 @@ fn canonical_vectors_are_written_byte_for_byte() {
 #[test]
 fn vectors_have_names_of_their_own_and_cover_every_datatype() {
     let all = vectors::all();
-    let names: BTreeSet<&str> = all.iter().map(|vector| vector.name.as_str()).collect();
-    assert_eq!(names.len(), all.len());
+    let cancellations = vectors::cancellations::all();
+    let names = all.iter().map(|vector| vector.name.as_str());
+    let names: BTreeSet<&str> = names.chain(cancellations.iter().map(|vector| vector.name)).collect();
+    assert_eq!(names.len(), all.len() + cancellations.len());
     let datatypes: BTreeSet<_> = all
         .iter()
         .filter_map(|vector| match &vector.meaning {

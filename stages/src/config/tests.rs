@@ -86,12 +86,12 @@ fn a_model_needs_only_its_path() {
     let config = model("path = \"m.onnx\"");
     assert_eq!(config, ModelConfig::new("m.onnx"));
     assert_eq!(config.check(), []);
-    assert_eq!((config.version.as_str(), config.sessions), ("1", 1));
+    assert_eq!((config.version.as_str(), config.sessions, config.timeout()), ("1", 1, None));
 }
 
 #[test]
 fn wrong_values_of_a_model() {
-    let config = model("path = \"\"\nversion = \"\"\nsessions = 0\nintra_threads = 0");
+    let config = model("path = \"\"\nversion = \"\"\nsessions = 0\nintra_threads = 0\ntimeout_ms = 0");
     assert_eq!(
         texts(&config.check()),
         [
@@ -99,8 +99,15 @@ fn wrong_values_of_a_model() {
             "version: must be 1 to 128 characters without control characters",
             "sessions: must be 1 to 64, not 0",
             "intra_threads: must be 1 to 1024, not 0",
+            "timeout_ms: must be at least 1; left out, there is no limit",
         ]
     );
+}
+
+#[test]
+fn a_run_may_be_limited_in_time() {
+    let config = model("path = \"m.onnx\"\ntimeout_ms = 1500");
+    assert_eq!((config.check(), config.timeout()), (Vec::new(), Some(Duration::from_millis(1500))));
 }
 
 #[test]

@@ -4,10 +4,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use schemas::{Job, Parameters, Stage, Tensor};
+use schemas::{FailureCode, Job, Parameters, Stage, Tensor};
 
 use super::Inferred;
 use crate::error::{Fault, JobError, panic_text};
+use crate::failure_class::FailureClass;
 use crate::model::{Model, ModelError, ModelInput};
 use crate::numbers;
 use crate::operation::{kind_of, quoted};
@@ -63,7 +64,8 @@ impl Member {
     }
 }
 
-/// Runs the members of a group together. If that fails, each is run alone, so that only those fail that are to blame.
+/// Runs the members of a group together. If that fails, each is run alone, so that only those fail that are to blame;
+/// unless there is nothing to be learned from that.
 fn run_group(
     model: &mut dyn Model,
     signature: &Signature,
@@ -80,7 +82,7 @@ fn run_group(
                 .map(|(member, outputs)| member.inferred(outputs, elapsed, rows))
                 .collect()
         }
-        Err(error) if group.len() == 1 => {
+        Err(error) if group.len() == 1 || is_for_all(&error) => {
             group.into_iter().map(|member| (member.index, Err(error.clone().into()))).collect()
         }
         Err(error) => {
@@ -88,6 +90,12 @@ fn run_group(
             group.into_iter().map(|member| run_alone(model, signature, member)).collect()
         }
     }
+}
+
+/// Whether the jobs of a batch need not be run one by one after this error: a device that was lost fails them all, and
+/// after a run that was too long there is no time for as many runs as there are jobs.
+fn is_for_all(error: &ModelError) -> bool {
+    error.class == FailureClass::Fatal || error.code == FailureCode::Timeout
 }
 
 fn run_alone(

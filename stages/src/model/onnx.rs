@@ -1,6 +1,7 @@
 //! A model on ONNX Runtime: one session.
 
 use std::fmt;
+use std::sync::Arc;
 
 use ort::ErrorCode;
 use ort::logging::LogLevel;
@@ -10,9 +11,10 @@ use ort::value::{Outlet, ValueType};
 use schemas::Tensor;
 
 use super::values::{datatype_of, to_tensor, to_value};
-use super::{Model, ModelError, ModelInput};
+use super::{Model, ModelError, ModelInput, Stop};
 use crate::config::{BatchAxis, ModelConfig};
 use crate::error::LoadError;
+use crate::failure_class::FailureClass;
 use crate::operation::quoted;
 use crate::runtime::Runtime;
 use crate::signature::{Dimension, Signature, TensorSpec};
@@ -21,7 +23,7 @@ use crate::signature::{Dimension, Signature, TensorSpec};
 pub struct OnnxModel {
     session: Session,
     signature: Signature,
-    run_options: RunOptions,
+    run_options: Arc<RunOptions>,
 }
 
 impl fmt::Debug for OnnxModel {
@@ -74,10 +76,10 @@ fn builder(runtime: &Runtime, config: &ModelConfig) -> ort::Result<SessionBuilde
 }
 
 /// Why a run failed is in its error; ONNX Runtime would log it as well, with numbers of the job in it.
-fn run_options() -> ort::Result<RunOptions> {
+fn run_options() -> ort::Result<Arc<RunOptions>> {
     let mut options = RunOptions::new()?;
     options.set_log_level(LogLevel::Fatal)?;
-    Ok(options)
+    Ok(Arc::new(options))
 }
 
 /// A model that is loaded from memory would have its external data read from the current folder: files that the digest
@@ -141,6 +143,27 @@ impl Model for OnnxModel {
         };
         self.signature.outputs().iter().map(output).collect()
     }
+
+    fn stopper(&self) -> Arc<dyn Stop> {
+        // Every run of this session is made with these options, and no run of another session.
+        Arc::<RunOptions>::clone(&self.run_options)
+    }
+}
+
+/// ONNX Runtime looks between two operators, those of a loop included, whether it is to end a run: one operator that takes
+/// long is waited for.
+impl Stop for RunOptions {
+    fn stop(&self) -> Result<(), ModelError> {
+        self.terminate().map_err(|error| run_error(&error))
+    }
+
+    fn resume(&self) -> Result<(), ModelError> {
+        let cannot_resume = |error| {
+            let text = one_line(&ort::Error::to_string(&error));
+            ModelError::fatal(format!("the session cannot be used again after a run was ended: {text}"))
+        };
+        self.unterminate().map_err(cannot_resume)
+    }
 }
 
 /// What an operator says of its input can quote an element of it (`idx=31999 must be within …`), and messages go into
@@ -157,10 +180,61 @@ fn without_numbers(text: &str) -> String {
     shown
 }
 
-/// Memory that is short and a device that is lost may be there the next time; everything else fails again.
 fn run_error(error: &ort::Error) -> ModelError {
     let text = error.to_string();
-    let short_of_memory = text.contains("Failed to allocate memory") || text.contains("bad_alloc");
-    let lost_device = matches!(error.code(), ErrorCode::ExecutionProviderFailure | ErrorCode::DeviceReset);
-    ModelError { retriable: short_of_memory || lost_device, message: without_numbers(&one_line(&text)) }
+    ModelError::new(class_of(error.code(), &text), without_numbers(&one_line(&text)))
+}
+
+/// Memory that was short may be there the next time; a device that was lost does not come back to this session; everything
+/// else fails again. What runs out of memory on a device is told as a failure of the device, so memory is looked at first.
+fn class_of(code: ErrorCode, text: &str) -> FailureClass {
+    const SHORT_OF_MEMORY: [&str; 5] =
+        ["failed to allocate memory", "bad_alloc", "bad allocation", "out of memory", "alloc_failed"];
+    let text = text.to_ascii_lowercase();
+    match code {
+        _ if SHORT_OF_MEMORY.iter().any(|phrase| text.contains(phrase)) => FailureClass::Transient,
+        ErrorCode::DeviceReset | ErrorCode::ExecutionProviderFailure | ErrorCode::EngineError => {
+            FailureClass::Fatal
+        }
+        _ => FailureClass::Permanent,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_a_run_are_sorted() {
+        let check = |code: ErrorCode, text: &str, expect: FailureClass| {
+            assert_eq!(class_of(code, text), expect, "{code:?}: {text}");
+        };
+        check(
+            ErrorCode::RuntimeException,
+            "Non-zero status code returned while running Expand node. bfc_arena.cc: Failed to allocate memory for \
+             requested buffer of size 137438953472",
+            FailureClass::Transient,
+        );
+        check(ErrorCode::GenericFailure, "std::bad_alloc", FailureClass::Transient);
+        check(
+            ErrorCode::ExecutionProviderFailure,
+            "CUDA failure 2: out of memory ; GPU=0",
+            FailureClass::Transient,
+        );
+        check(
+            ErrorCode::GenericFailure,
+            "CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED",
+            FailureClass::Transient,
+        );
+        check(ErrorCode::DeviceReset, "the device was removed", FailureClass::Fatal);
+        check(ErrorCode::ExecutionProviderFailure, "CUDA failure 719: launch failure", FailureClass::Fatal);
+        check(ErrorCode::EngineError, "TensorRT engine failed", FailureClass::Fatal);
+        check(
+            ErrorCode::InvalidArgument,
+            "indices element out of data bounds, idx=99 must be within the inclusive range [-4,3]",
+            FailureClass::Permanent,
+        );
+        check(ErrorCode::GenericFailure, "", FailureClass::Permanent);
+        check(ErrorCode::NotImplemented, "no kernel", FailureClass::Permanent);
+    }
 }

@@ -1,7 +1,9 @@
 use schemas::{Datatype, FailureCode, Tensor};
 
 use super::*;
-use crate::fake::FakeModel;
+use crate::FailureClass;
+use crate::fake::{FakeModel, concatenated};
+use crate::signature::TensorSpec;
 
 fn pipeline_with(
     stages: RangeInclusive<Stage>,
@@ -33,10 +35,14 @@ fn job(values: &[f32]) -> Job {
     Job::new([Tensor::from_elements("x", [1u64, 2], values).unwrap()])
 }
 
+fn tasks(jobs: impl IntoIterator<Item = Job>) -> Vec<Task> {
+    jobs.into_iter().map(Task::from).collect()
+}
+
 #[tokio::test]
 async fn all_stages_in_one_go() {
     let pipeline = doubling(Stage::Preprocess..=Stage::Postprocess);
-    let outcomes = pipeline.run(vec![job(&[1.0, 2.0]), job(&[4.0, 3.0])]).await;
+    let outcomes = pipeline.run(tasks([job(&[1.0, 2.0]), job(&[4.0, 3.0])])).await;
     let indices: Vec<i64> = outcomes
         .iter()
         .flat_map(|outcome| outcome.as_ref().unwrap().job.inputs[0].elements::<i64>().unwrap())
@@ -53,9 +59,9 @@ async fn all_stages_in_one_go() {
 #[tokio::test]
 async fn the_stages_apart_do_what_they_do_together() {
     let mut jobs = vec![job(&[1.0, 2.0]), job(&[4.0, 3.0])];
-    let fused = doubling(Stage::Preprocess..=Stage::Postprocess).run(jobs.clone()).await;
+    let fused = doubling(Stage::Preprocess..=Stage::Postprocess).run(tasks(jobs.clone())).await;
     for stage in Stage::ALL {
-        let outcomes = doubling(stage..=stage).run(jobs).await;
+        let outcomes = doubling(stage..=stage).run(tasks(jobs)).await;
         jobs = outcomes.into_iter().map(|outcome| outcome.unwrap().job).collect();
     }
     let fused: Vec<Job> = fused.into_iter().map(|outcome| outcome.unwrap().job).collect();
@@ -69,7 +75,7 @@ async fn every_job_has_its_outcome_in_its_place() {
     let does_not_fit = Job::new([Tensor::from_elements("x", [1u64, 3], &[0.0f32; 3]).unwrap()]);
     let nan = job(&[f32::NAN, 0.0]);
     let outcomes =
-        pipeline.run(vec![no_numbers, job(&[1.0, 2.0]), does_not_fit, nan, job(&[4.0, 3.0])]).await;
+        pipeline.run(tasks([no_numbers, job(&[1.0, 2.0]), does_not_fit, nan, job(&[4.0, 3.0])])).await;
     let failed: Vec<Option<(Stage, FailureCode)>> = outcomes
         .iter()
         .map(|outcome| outcome.as_ref().err().map(|error| (error.stage, error.code)))
@@ -93,9 +99,82 @@ async fn nothing_to_do_is_fine() {
     assert!(pipeline.run(Vec::new()).await.is_empty());
     let passing =
         pipeline_with(Stage::Postprocess..=Stage::Postprocess, "model = \"m\"", Vec::new()).unwrap();
-    let outcomes = passing.run(vec![job(&[1.0, 2.0])]).await;
+    let outcomes = passing.run(tasks([job(&[1.0, 2.0])])).await;
     assert_eq!(outcomes[0].as_ref().unwrap().job, job(&[1.0, 2.0]));
     assert_eq!(outcomes[0].as_ref().unwrap().times, StageTimes::default());
+}
+
+fn due(job: Job, deadline: &str) -> Task {
+    Task { job, deadline: Some(deadline.parse().unwrap()) }
+}
+
+const LONG_AGO: &str = "2020-01-31T12:00:00.5+01:00";
+
+#[tokio::test]
+async fn the_model_is_not_run_for_a_job_past_its_deadline() {
+    let models = vec![FakeModel::identity(Datatype::Fp32, &[-1, 2])];
+    let runs = models[0].runs();
+    let pipeline = pipeline_with(Stage::Preprocess..=Stage::Postprocess, DOUBLING, models).unwrap();
+    let batch = vec![
+        due(job(&[1.0, 2.0]), LONG_AGO),
+        due(job(&[4.0, 3.0]), "9999-01-01T00:00:00Z"),
+        job(&[5.0, 6.0]).into(),
+    ];
+    let outcomes = pipeline.run(batch).await;
+    assert_eq!(
+        *outcomes[0].as_ref().unwrap_err(),
+        JobError {
+            stage: Stage::Inference,
+            code: FailureCode::Expired,
+            message:
+                "headers.ce_deadline: 2020-01-31T12:00:00.5+01:00 passed before the batch was formed for the \
+                      model; the model was not run for this job"
+                    .to_owned(),
+            class: FailureClass::Permanent,
+        }
+    );
+    assert_eq!(outcomes[1].as_ref().unwrap().times.batch_size, 2);
+    assert_eq!(outcomes[2].as_ref().unwrap().times.batch_size, 2);
+
+    assert!(pipeline.run(vec![due(job(&[1.0, 2.0]), LONG_AGO)]).await[0].is_err());
+    assert_eq!(runs.count(), 1);
+}
+
+#[tokio::test]
+async fn a_deadline_that_passes_while_the_batch_waits_for_a_session_counts() {
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let (started, mut running) = tokio::sync::mpsc::unbounded_channel();
+    let spec = |name: &str| vec![TensorSpec::new(name, Datatype::Fp32, &[-1, 2])];
+    let model = FakeModel::new(Signature::new(spec("x"), spec("y")), move |inputs| {
+        started.send(()).unwrap();
+        held.recv().unwrap();
+        Ok(vec![concatenated(&inputs[0])?.renamed("y")])
+    });
+    let runs = model.runs();
+    let pipeline = pipeline_with(Stage::Inference..=Stage::Inference, "model = \"m\"", vec![model]).unwrap();
+    let run = |tasks: Vec<Task>| {
+        let pipeline = pipeline.clone();
+        tokio::spawn(async move { pipeline.run(tasks).await })
+    };
+    let first = run(tasks([job(&[1.0, 2.0])]));
+    running.recv().await.unwrap();
+    let soon = Timestamp::from_unix_micros(Timestamp::now().unix_micros() + 20_000);
+    let waiting = Task { job: job(&[1.0, 2.0]), deadline: Some(soon.clone()) };
+    let second = run(vec![waiting]);
+    while Timestamp::now() < soon {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    release.send(()).unwrap();
+    assert!(first.await.unwrap()[0].is_ok());
+    assert_eq!(second.await.unwrap()[0].as_ref().unwrap_err().code, FailureCode::Expired);
+    assert_eq!(runs.count(), 1);
+}
+
+#[tokio::test]
+async fn only_the_run_of_the_model_looks_at_deadlines() {
+    let outcomes =
+        doubling(Stage::Preprocess..=Stage::Preprocess).run(vec![due(job(&[1.0, 2.0]), LONG_AGO)]).await;
+    assert!(outcomes[0].is_ok());
 }
 
 #[tokio::test]
@@ -106,7 +185,7 @@ async fn batches_share_the_sessions() {
     let batches: Vec<_> = (0..20)
         .map(|_| {
             let pipeline = pipeline.clone();
-            tokio::spawn(async move { pipeline.run(vec![job(&[1.0, 2.0])]).await })
+            tokio::spawn(async move { pipeline.run(tasks([job(&[1.0, 2.0])])).await })
         })
         .collect();
     for batch in batches {

@@ -40,7 +40,7 @@ fn a_failure_names_stage_and_step() {
     let steps = "[{ op = 'normalise' }, { op = 'resize', width = 4, height = 4 }]";
     let error = preprocess(steps).run(job).unwrap_err();
     assert_eq!(
-        (error.stage, error.code, error.retriable),
+        (error.stage, error.code, error.is_retriable()),
         (Stage::Preprocess, FailureCode::InvalidInput, false)
     );
     assert_eq!(

@@ -98,6 +98,19 @@ def main():
         [("table", np.arange(8, dtype=np.float32).reshape(4, 2))],
     )
 
+    # Takes as much memory as it is told to: more than there is fails when the model runs.
+    save(
+        "hungry",
+        [
+            helper.make_node("Expand", ["one", "size"], ["ones"]),
+            helper.make_node("ReduceSum", ["ones"], ["sum"], keepdims=0),
+            helper.make_node("Unsqueeze", ["sum", "first"], ["y"]),
+        ],
+        [tensor("size", T.INT64, [1])],
+        [tensor("y", T.FLOAT, [1])],
+        [("one", np.ones(1, np.float32)), ("first", np.zeros(1, np.int64))],
+    )
+
     # The first axis of the output is dynamic but is not the batch: it is twice as long.
     save(
         "doubles",

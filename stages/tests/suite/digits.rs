@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use schemas::{FailureCode, Job, Stage, Tensor};
-use stages::{ModelConfig, Pipeline, PipelineConfig, PipelineSpec, Processed, RuntimeConfig};
+use stages::{ModelConfig, Pipeline, PipelineConfig, PipelineSpec, Processed, RuntimeConfig, Task};
 
 use crate::{here, require_runtime};
 
@@ -54,7 +54,7 @@ async fn at_least_98_percent_of_the_held_out_images_are_read() {
     assert_eq!(images.len(), 500);
     let mut right = 0;
     for batch in images.chunks(64) {
-        let outcomes = pipeline.run(batch.iter().map(|(job, _)| job.clone()).collect()).await;
+        let outcomes = pipeline.run(batch.iter().map(|(job, _)| job.clone().into()).collect()).await;
         for (outcome, (_, shown)) in outcomes.iter().zip(batch) {
             let processed = outcome.as_ref().unwrap();
             assert_eq!(processed.times.batch_size as usize, batch.len());
@@ -67,7 +67,7 @@ async fn at_least_98_percent_of_the_held_out_images_are_read() {
 #[tokio::test]
 async fn the_result_has_labels_scores_and_indices() {
     let (job, shown) = images().remove(0);
-    let processed = pipeline().run(vec![job]).await.remove(0).unwrap();
+    let processed = pipeline().run(vec![job.into()]).await.remove(0).unwrap();
     let names: Vec<&str> = processed.job.inputs.iter().map(Tensor::name).collect();
     assert_eq!(names, ["label", "score", "index"]);
     assert_eq!(label(&processed), shown);
@@ -83,9 +83,9 @@ async fn broken_images_fail_among_good_ones() {
     let raw = |bytes: &[u8]| Job::from_raw(None, bytes).unwrap();
     let not_a_payload = Job::new([Tensor::from_elements("image", [1u64], &[1u8]).unwrap()]);
     let pipeline = pipeline();
-    let alone = pipeline.run(vec![good.clone()]).await.remove(0).unwrap();
+    let alone = pipeline.run(vec![good.clone().into()]).await.remove(0).unwrap();
     let jobs = vec![raw(&bomb), good.clone(), raw(b"not an image"), raw(b""), not_a_payload, good];
-    let outcomes = pipeline.run(jobs).await;
+    let outcomes = pipeline.run(jobs.into_iter().map(Task::from).collect()).await;
     let codes: Vec<Option<FailureCode>> =
         outcomes.iter().map(|outcome| outcome.as_ref().err().map(|error| error.code)).collect();
     assert_eq!(

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
 mod digits;
+mod faults;
 mod onnx;
 mod runtime;
 

@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 use schemas::{Datatype, FailureCode, Job, Tensor};
-use stages::{BatchAxis, Inference, Inferred, JobError, ModelConfig, RuntimeConfig};
+use stages::{BatchAxis, FailureClass, Inference, Inferred, JobError, ModelConfig, RuntimeConfig};
 
 use crate::{here, load, require_runtime};
 
@@ -120,7 +120,7 @@ async fn only_the_job_fails_that_the_model_fails_on() {
     assert_eq!(outputs(outcomes[0].clone())[0].elements::<f32>().unwrap(), [0.0, 1.0]);
     assert_eq!(outputs(outcomes[2].clone())[0].elements::<f32>().unwrap(), [6.0, 7.0]);
     let error = outcomes[1].as_ref().unwrap_err();
-    assert_eq!((error.code, error.retriable), (FailureCode::ModelError, false));
+    assert_eq!((error.code, error.class), (FailureCode::ModelError, FailureClass::Permanent));
     assert!(error.message.contains("Gather") && !error.message.contains('\n'), "{error}");
 }
 

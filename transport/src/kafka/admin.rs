@@ -13,6 +13,7 @@ use rdkafka::admin::{
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use super::dev_broker::is_embedded;
 use super::errors::client_error;
 use super::log::LogLines;
 use super::settings::Settings;
@@ -81,7 +82,7 @@ impl TopicAdmin {
     async fn is_embedded(&self) -> bool {
         let client = self.client.clone();
         let id = tokio::task::spawn_blocking(move || client.inner().fetch_cluster_id(LIMIT)).await;
-        id.ok().flatten().is_some_and(|id| id.starts_with("mockCluster"))
+        id.ok().flatten().is_some_and(|id| is_embedded(&id))
     }
 
     async fn create(&self, spec: &TopicSpec) -> Result<(), String> {

@@ -27,24 +27,30 @@ const REBALANCE_LIMIT: Duration = Duration::from_secs(5);
 /// Between two attempts.
 const REBALANCE_PAUSE: Duration = Duration::from_millis(50);
 
-type Answer = oneshot::Sender<Result<(), TransportError>>;
+/// A commit that waits for its turn.
+#[derive(Debug)]
+struct Request {
+    progress: Progress,
+    note: String,
+    answer: oneshot::Sender<Result<(), TransportError>>,
+}
 
 /// Hands progress to the commit thread, which ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Committer {
-    requests: mpsc::Sender<(Progress, Answer)>,
+    requests: mpsc::Sender<Request>,
 }
 
 impl Committer {
     /// The client is held only while a commit runs, so that the poll thread can drop it.
     pub(crate) fn start(native: Weak<Native>) -> Result<Self, TransportError> {
-        let (requests, queue) = mpsc::channel::<(Progress, Answer)>();
+        let (requests, queue) = mpsc::channel::<Request>();
         thread::Builder::new()
             .name("kafka commit".into())
             .spawn(move || {
-                for (progress, answer) in queue {
+                for Request { progress, note, answer } in queue {
                     // Nobody waits for the answer when the future was dropped.
-                    drop(answer.send(commit(&native, &progress)));
+                    drop(answer.send(commit(&native, &progress, &note)));
                 }
             })
             .map_err(|error| TransportError::Fatal {
@@ -57,13 +63,14 @@ impl Committer {
     pub(crate) fn commit(
         &self,
         progress: Progress,
+        note: &str,
     ) -> impl Future<Output = Result<(), TransportError>> + Send + 'static {
         let (answer, result) = oneshot::channel();
         let asked = if progress.is_empty() {
             drop(answer.send(Ok(())));
             Ok(())
         } else {
-            self.requests.send((progress, answer))
+            self.requests.send(Request { progress, note: note.into(), answer })
         };
         async move {
             asked.map_err(|_| closed())?;
@@ -72,17 +79,26 @@ impl Committer {
     }
 }
 
-fn commit(native: &Weak<Native>, progress: &Progress) -> Result<(), TransportError> {
-    let native = native.upgrade().ok_or_else(closed)?;
+/// Progress as librdkafka wants it, with the note beside each offset.
+pub(crate) fn offsets(progress: &Progress, note: &str) -> Result<TopicPartitionList, TransportError> {
     let mut list = TopicPartitionList::with_capacity(progress.len());
     for (partition, next) in progress.iter() {
+        let mut element = list.add_partition(&partition.topic, partition.index);
         // Unlike `store_offset`, a commit writes the offset down as it is: the next one to read.
-        list.add_partition_offset(&partition.topic, partition.index, NativeOffset::Offset(next.get()))
-            .map_err(|error| TransportError::Fatal {
-                what: format!("cannot commit offset {next} of {partition}"),
-                reason: error.to_string(),
-            })?;
+        element.set_offset(NativeOffset::Offset(next.get())).map_err(|error| TransportError::Fatal {
+            what: format!("cannot commit offset {next} of {partition}"),
+            reason: error.to_string(),
+        })?;
+        if !note.is_empty() {
+            element.set_metadata(note);
+        }
     }
+    Ok(list)
+}
+
+fn commit(native: &Weak<Native>, progress: &Progress, note: &str) -> Result<(), TransportError> {
+    let native = native.upgrade().ok_or_else(closed)?;
+    let list = offsets(progress, note)?;
     let deadline = Instant::now() + REBALANCE_LIMIT;
     loop {
         check_held(native.context(), progress)?;

@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer as _;
 use tokio::sync::{oneshot, watch};
 
 use super::commit::Committer;
+use super::committed;
 use super::context::ReadContext;
 use super::poll_thread;
 use super::queue::{Bounds, Queue};
@@ -29,6 +30,7 @@ pub struct KafkaConsumer {
     queue: Arc<Queue>,
     commits: Committer,
     context: Arc<ReadContext>,
+    native: Weak<poll_thread::Native>,
     ended: Option<oneshot::Receiver<()>>,
 }
 
@@ -57,40 +59,59 @@ impl KafkaConsumer {
                 .subscribe(&topics)
                 .map_err(|error| TransportError::Fatal { what, reason: error.to_string() })?;
             let commits = Committer::start(Arc::downgrade(native))?;
-            Ok((commits, native.context().clone()))
+            Ok((commits, native.context().clone(), Arc::downgrade(native)))
         };
-        let ((commits, context), ended) = poll_thread::start(settings, context, None, begin).await?;
-        Ok(Self { queue, commits, context, ended: Some(ended) })
+        let ((commits, context, native), ended) = poll_thread::start(settings, context, None, begin).await?;
+        Ok(Self { queue, commits, context, native, ended: Some(ended) })
+    }
+
+    /// The client, as long as its poll thread lives.
+    pub(crate) fn native(&self) -> Weak<poll_thread::Native> {
+        self.native.clone()
+    }
+
+    // Whoever is told of partitions cannot have paused them before, except when they were lost and came back meanwhile.
+    fn seen(&self, event: Option<Event>) -> Option<Event> {
+        if let Some(Event::Assigned(partitions)) = &event {
+            self.context.paused.resume(partitions);
+        }
+        event
     }
 }
 
 impl Consumer for KafkaConsumer {
     async fn next(&mut self) -> Option<Event> {
-        self.queue.next(false).await
+        let event = self.queue.next(false).await;
+        self.seen(event)
     }
 
     async fn next_signal(&mut self) -> Option<Event> {
-        self.queue.next(true).await
+        let event = self.queue.next(true).await;
+        self.seen(event)
     }
 
     fn commit(
         &self,
         progress: Progress,
-        _note: &str,
+        note: &str,
     ) -> impl Future<Output = Result<(), TransportError>> + Send + 'static {
-        self.commits.commit(progress)
+        self.commits.commit(progress, note)
     }
 
     fn committed(
         &self,
-        _partitions: &[Partition],
+        partitions: &[Partition],
     ) -> impl Future<Output = Result<Vec<Committed>, TransportError>> + Send + 'static {
-        std::future::ready(Ok(Vec::new()))
+        committed::committed(self.native(), partitions)
     }
 
-    fn pause(&self, _partition: &Partition) {}
+    fn pause(&self, partition: &Partition) {
+        self.context.paused.pause(partition);
+    }
 
-    fn resume(&self, _partition: &Partition) {}
+    fn resume(&self, partition: &Partition) {
+        self.context.paused.resume(std::slice::from_ref(partition));
+    }
 
     fn status(&self) -> watch::Receiver<Status> {
         self.context.status()

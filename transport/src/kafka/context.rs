@@ -14,6 +14,7 @@ use rdkafka::{ClientContext, TopicPartitionList};
 use tokio::sync::watch;
 
 use super::log::LogLines;
+use super::paused::Paused;
 use super::queue::Queue;
 use super::statistics;
 use crate::consumer::{Event, Revocation, Status};
@@ -26,13 +27,16 @@ pub(crate) struct ReadContext {
     log: LogLines,
     drain_timeout: Duration,
     pub(crate) queue: Arc<Queue>,
+    /// Partitions that the consumer has paused, one by one.
+    pub(crate) paused: Paused,
     status: watch::Sender<Status>,
     assigned: Mutex<BTreeSet<Partition>>,
     // librdkafka hands out an error's code and its text through different doors, one right after the other.
     last_reason: Mutex<String>,
     up: AtomicBool,
     was_up: AtomicBool,
-    paused: AtomicBool,
+    // All partitions, because the queue is full.
+    all_paused: AtomicBool,
     stopping: AtomicBool,
 }
 
@@ -42,12 +46,13 @@ impl ReadContext {
             log: LogLines::new(name),
             drain_timeout,
             queue,
+            paused: Paused::default(),
             status: watch::Sender::new(Status::default()),
             assigned: Mutex::default(),
             last_reason: Mutex::default(),
             up: AtomicBool::new(false),
             was_up: AtomicBool::new(false),
-            paused: AtomicBool::new(false),
+            all_paused: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
         }
     }
@@ -71,12 +76,18 @@ impl ReadContext {
         self.stopping.load(Ordering::SeqCst)
     }
 
+    /// Whether all partitions are paused, because the queue is full.
     pub(crate) fn is_paused(&self) -> bool {
-        self.paused.load(Ordering::SeqCst)
+        self.all_paused.load(Ordering::SeqCst)
     }
 
     pub(crate) fn set_paused(&self, paused: bool) {
-        self.paused.store(paused, Ordering::SeqCst);
+        self.all_paused.store(paused, Ordering::SeqCst);
+    }
+
+    /// Whether the consumer has paused every partition that it has.
+    pub(crate) fn wants_nothing(&self) -> bool {
+        self.paused.all(&self.assigned())
     }
 
     /// Whether a broker has been reached at any time.
@@ -128,7 +139,8 @@ impl ReadContext {
             assigned.extend(partitions.iter().cloned());
         }
         self.set_brokers_up(true);
-        self.resume_everything(consumer);
+        self.paused.forget(&partitions);
+        self.resume_all(consumer);
         self.publish_assignment();
         if !partitions.is_empty() {
             tracing::info!(
@@ -144,6 +156,7 @@ impl ReadContext {
         let partitions = partitions_of(list);
         let lost = consumer.assignment_lost();
         self.queue.forget(&partitions);
+        self.paused.forget(&partitions);
         if !partitions.is_empty() && !self.is_stopping() {
             self.wait_for_release(&partitions, lost);
         }
@@ -184,12 +197,19 @@ impl ReadContext {
     }
 
     // librdkafka keeps a partition's pause over a rebalance; the poll loop begins afresh and pauses again if it must.
-    fn resume_everything(&self, consumer: &BaseConsumer<Self>) {
-        let done = consumer.assignment().and_then(|all| consumer.resume(&all));
-        self.set_paused(false);
-        if let Err(error) = done {
+    fn resume_all(&self, consumer: &BaseConsumer<Self>) {
+        if let Err(error) = self.resume_wanted(consumer) {
             self.rebalance_failed("cannot resume partitions", &[], &error);
         }
+    }
+
+    /// Goes on reading all partitions but those that the consumer has paused.
+    pub(crate) fn resume_wanted(&self, consumer: &BaseConsumer<Self>) -> KafkaResult<()> {
+        let mut wanted = partitions_of(&consumer.assignment()?);
+        wanted.retain(|partition| !self.paused.contains(partition));
+        consumer.resume(&list_of(&wanted))?;
+        self.set_paused(false);
+        Ok(())
     }
 
     fn rebalance_failed(&self, what: &str, partitions: &[Partition], error: &KafkaError) {
@@ -252,6 +272,14 @@ impl ConsumerContext for ReadContext {
             tracing::debug!(group = self.name(), %error, "commit failed");
         }
     }
+}
+
+pub(crate) fn list_of(partitions: &[Partition]) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
+    for partition in partitions {
+        list.add_partition(&partition.topic, partition.index);
+    }
+    list
 }
 
 pub(crate) fn partitions_of(list: &TopicPartitionList) -> Vec<Partition> {

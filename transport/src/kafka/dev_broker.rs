@@ -93,6 +93,11 @@ impl DevBroker {
     }
 }
 
+/// Whether this is the id of an embedded broker, rather than that of a Kafka cluster.
+pub(crate) fn is_embedded(cluster_id: &str) -> bool {
+    cluster_id.starts_with("mockCluster")
+}
+
 type Cluster = MockCluster<'static, rdkafka::producer::DefaultProducerContext>;
 
 fn start_cluster(topics: &[(String, i32)]) -> Result<Cluster, rdkafka::error::KafkaError> {

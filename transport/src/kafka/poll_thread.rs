@@ -11,12 +11,12 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use tokio::sync::{oneshot, watch};
 
-use super::context::ReadContext;
+use super::context::{ReadContext, list_of};
 use super::detach::{TopicNames, detach};
 use super::errors::{ReadFault, client_error, read_advice, read_fault};
 use super::settings::Settings;
 use crate::consumer::Event;
-use crate::error::TransportError;
+use crate::error::{TransportError, list_partitions};
 use crate::record::Offset;
 
 /// How long a poll waits for something to happen. Ten wake-ups a second cost next to nothing; nothing that matters is
@@ -122,8 +122,11 @@ impl Polling {
 
     fn run(mut self) {
         while !self.context().is_stopping() {
+            self.carry_out_pauses();
             if self.context().is_paused() {
                 self.poll_paused();
+            } else if self.context().wants_nothing() {
+                self.poll_idle();
             } else {
                 self.poll_records();
             }
@@ -145,6 +148,36 @@ impl Polling {
         queue.wake_consumer();
         if queue.is_full() && !queue.wait_for_half(PATIENCE) {
             self.pause();
+        }
+    }
+
+    // What the consumer has asked for since the last round. Nobody polls meanwhile, so librdkafka goes on after the last
+    // record that came.
+    fn carry_out_pauses(&self) {
+        let changes = self.context().paused.take_changes();
+        // While everything is paused nothing has to be told: who is read again is settled when that ends.
+        if self.context().is_paused() {
+            return;
+        }
+        let name = self.context().name();
+        for (what, partitions) in [("pause", changes.pause), ("resume", changes.resume)] {
+            if partitions.is_empty() {
+                continue;
+            }
+            let list = list_of(&partitions);
+            let done = if what == "pause" { self.native.pause(&list) } else { self.native.resume(&list) };
+            if let Err(error) = done {
+                // A partition that has just been given up, for one.
+                tracing::warn!(name, partitions = list_partitions(&partitions), %error, "cannot {what} partitions");
+            }
+        }
+    }
+
+    // The consumer has paused all that it has: only callbacks are expected.
+    fn poll_idle(&mut self) {
+        self.context().paused.wait(POLL);
+        if self.poll_one(PAUSED_POLL) {
+            self.context().queue.wake_consumer();
         }
     }
 
@@ -195,12 +228,8 @@ impl Polling {
     }
 
     fn resume(&self) {
-        let done = self.native.assignment().and_then(|all| self.native.resume(&all));
-        match done {
-            Ok(()) => {
-                tracing::debug!(name = self.context().name(), "resumed");
-                self.context().set_paused(false);
-            }
+        match self.context().resume_wanted(&self.native) {
+            Ok(()) => tracing::debug!(name = self.context().name(), "resumed"),
             Err(error) => tracing::warn!(name = self.context().name(), %error, "cannot resume partitions"),
         }
     }

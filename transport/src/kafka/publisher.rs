@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header as NativeHeader, Message, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, NoCustomPartitioner, ProducerContext};
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseProducer, DeliveryResult, NoCustomPartitioner, ProducerContext};
 use tokio::runtime::Handle;
 
+use super::attach::attach;
 use super::errors::{ReadFault, client_error, publish_kind, publish_reason, read_fault};
 use super::log::LogLines;
 use super::outbox::{Limits, Outbox, Sent, Ticket};
@@ -148,13 +149,7 @@ impl Shared {
     }
 
     fn send(&self, record: &Record, ticket: Box<Ticket>) -> Sent {
-        let mut native = BaseRecord::<[u8], [u8], Box<Ticket>>::with_opaque_to(&record.topic, ticket);
-        native.key = record.key.as_deref();
-        native.payload = record.value.as_deref();
-        if !record.headers.is_empty() {
-            native.headers = Some(headers(record));
-        }
-        match self.producer.send(native) {
+        match self.producer.send(attach(record, ticket)) {
             Ok(()) => Sent::Taken,
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => Sent::Full,
             Err((error, native)) => {
@@ -202,12 +197,6 @@ impl Shared {
             thread.unpark();
         }
     }
-}
-
-fn headers(record: &Record) -> OwnedHeaders {
-    record.headers.iter().fold(OwnedHeaders::new_with_capacity(record.headers.len()), |headers, header| {
-        headers.insert(NativeHeader { key: &header.name, value: header.value.as_deref() })
-    })
 }
 
 impl KafkaPublisher {

@@ -2,12 +2,15 @@
 //!
 //! Each was chosen for a reason; the ones that guarantee correctness cannot be overridden (`overrides.rs`).
 
+mod transactional;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
+pub(crate) use self::transactional::TRANSACTION_TIMEOUT_MS;
 use super::overrides;
 use crate::config::{GroupProtocol, KafkaConfig, security::Compiled};
 use crate::consumer::ConsumerOptions;

@@ -7,10 +7,10 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
-use super::CommitFault;
 use super::group::{Group, Member, MemberId, OnRelease};
 use super::log::Topics;
-use crate::consumer::Status;
+use super::{CommitFault, TransactionFault};
+use crate::consumer::{Committed, Status};
 use crate::error::{FailedRecord, PublishError, PublishErrorKind, TransportError};
 use crate::progress::Progress;
 use crate::record::{Partition, Record};
@@ -29,6 +29,9 @@ pub(super) struct State {
     // For each topic the failures of the next records.
     publish_faults: BTreeMap<String, VecDeque<PublishErrorKind>>,
     commit_faults: VecDeque<CommitFault>,
+    pub(super) transaction_faults: VecDeque<TransactionFault>,
+    // How often each transactional id has been taken over.
+    pub(super) transaction_epochs: BTreeMap<String, u64>,
     // Published while unreachable, oldest first.
     held: VecDeque<Held>,
     next_id: u64,
@@ -52,6 +55,8 @@ impl Default for Cluster {
                 message_timeout: Duration::from_secs(30),
                 publish_faults: BTreeMap::new(),
                 commit_faults: VecDeque::new(),
+                transaction_faults: VecDeque::new(),
+                transaction_epochs: BTreeMap::new(),
                 held: VecDeque::new(),
                 next_id: 0,
             }),
@@ -138,6 +143,7 @@ impl Cluster {
         group: &str,
         member: MemberId,
         progress: &Progress,
+        note: &str,
     ) -> Result<(), TransportError> {
         if progress.is_empty() {
             return Ok(());
@@ -153,7 +159,43 @@ impl Cluster {
                     reason: "no broker is reachable".into(),
                 });
             }
-            state.topics_and_group(group).1.commit(member, progress)
+            state.topics_and_group(group).1.commit(member, progress, note)
+        })
+    }
+
+    pub(super) fn committed(
+        &self,
+        group: &str,
+        partitions: &[Partition],
+    ) -> Result<Vec<Committed>, TransportError> {
+        let mut state = self.lock();
+        if !state.reachable {
+            return Err(TransportError::Unavailable {
+                what: "cannot ask what the group has committed".into(),
+                reason: "no broker is reachable".into(),
+            });
+        }
+        let (topics, group) = state.topics_and_group(group);
+        let committed = partitions.iter().map(|partition| {
+            let (next, note) = group.committed_of(partition).cloned().unzip();
+            let end = topics.end(partition);
+            Committed { partition: partition.clone(), next, note: note.unwrap_or_default(), end }
+        });
+        Ok(committed.collect())
+    }
+
+    /// Takes over a transactional id, if a broker is reachable; how often that has been done.
+    pub(super) fn take_over(&self, transactional_id: &str) -> Result<u64, TransportError> {
+        self.change(|state| {
+            if !state.reachable {
+                return Err(TransportError::Unavailable {
+                    what: format!("cannot take over transactional id `{transactional_id}`"),
+                    reason: "no broker is reachable".into(),
+                });
+            }
+            let epoch = state.transaction_epochs.entry(transactional_id.into()).or_default();
+            *epoch += 1;
+            Ok(*epoch)
         })
     }
 
@@ -206,6 +248,10 @@ impl Cluster {
     pub(super) fn fail_commits(&self, fault: CommitFault, count: usize) {
         self.change(|state| state.commit_faults.extend(std::iter::repeat_n(fault, count)));
     }
+
+    pub(super) fn fail_transactions(&self, fault: TransactionFault, count: usize) {
+        self.change(|state| state.transaction_faults.extend(std::iter::repeat_n(fault, count)));
+    }
 }
 
 impl State {
@@ -244,7 +290,7 @@ impl State {
         PublishError::from_failures(failures, total).map_or(Ok(()), Err)
     }
 
-    fn refusal(&mut self, record: &Record) -> Option<(PublishErrorKind, String)> {
+    pub(super) fn refusal(&mut self, record: &Record) -> Option<(PublishErrorKind, String)> {
         let topic = &record.topic;
         if let Some(kind) = self.publish_faults.get_mut(&**topic).and_then(VecDeque::pop_front) {
             return Some((kind, format!("topic `{topic}`: an injected failure")));

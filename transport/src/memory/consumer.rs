@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::future::{Future, ready};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 
 use super::cluster::Cluster;
-use super::group::MemberId;
+use super::group::{Member, MemberId};
+use super::transactions::{Inner, MemoryTransactions};
 use crate::consumer::{Committed, Consumer, ConsumerOptions, Event, Status};
 use crate::error::TransportError;
 use crate::progress::Progress;
@@ -35,6 +36,27 @@ impl MemoryConsumer {
         Self { cluster: cluster.clone(), group: group.into(), member, options, turn: 0, status }
     }
 
+    /// Transactions that commit for this member.
+    pub(super) fn transactions(&self, transactional_id: &str, epoch: u64) -> MemoryTransactions {
+        let inner = Inner {
+            cluster: self.cluster.clone(),
+            id: transactional_id.into(),
+            epoch,
+            group: self.group.clone(),
+            member: self.member,
+            broken: Mutex::new(None),
+        };
+        MemoryTransactions { inner: Arc::new(inner) }
+    }
+
+    fn change_member(&self, change: impl FnOnce(&mut Member)) {
+        self.cluster.change(|state| {
+            if let Some(member) = state.topics_and_group(&self.group).1.members.get_mut(&self.member) {
+                change(member);
+            }
+        });
+    }
+
     async fn take(&mut self, signals_only: bool) -> Option<Event> {
         let mut changes = self.cluster.changes();
         loop {
@@ -49,8 +71,12 @@ impl MemoryConsumer {
                     return Some(event);
                 }
                 if reachable && !signals_only {
-                    let records =
-                        super::fetch::chunk(topics, &mut member.assigned, &mut self.turn, &self.options);
+                    let wanted = member
+                        .assigned
+                        .iter_mut()
+                        .filter(|(partition, _)| !member.paused.contains(*partition))
+                        .collect();
+                    let records = super::fetch::chunk(topics, wanted, &mut self.turn, &self.options);
                     if !records.is_empty() {
                         return Some(Event::Records(records));
                     }
@@ -74,21 +100,31 @@ impl Consumer for MemoryConsumer {
     fn commit(
         &self,
         progress: Progress,
-        _note: &str,
+        note: &str,
     ) -> impl Future<Output = Result<(), TransportError>> + Send + 'static {
-        ready(self.cluster.commit(&self.group, self.member, &progress))
+        ready(self.cluster.commit(&self.group, self.member, &progress, note))
     }
 
     fn committed(
         &self,
-        _partitions: &[Partition],
+        partitions: &[Partition],
     ) -> impl Future<Output = Result<Vec<Committed>, TransportError>> + Send + 'static {
-        ready(Ok(Vec::new()))
+        ready(self.cluster.committed(&self.group, partitions))
     }
 
-    fn pause(&self, _partition: &Partition) {}
+    fn pause(&self, partition: &Partition) {
+        self.change_member(|member| {
+            if member.assigned.contains_key(partition) {
+                member.paused.insert(partition.clone());
+            }
+        });
+    }
 
-    fn resume(&self, _partition: &Partition) {}
+    fn resume(&self, partition: &Partition) {
+        self.change_member(|member| {
+            member.paused.remove(partition);
+        });
+    }
 
     fn status(&self) -> watch::Receiver<Status> {
         self.status.clone()

@@ -1,15 +1,13 @@
 //! Takes the next records of several partitions, within bounds, so that no partition starves.
 
-use std::collections::BTreeMap;
-
 use super::log::Topics;
 use crate::consumer::ConsumerOptions;
 use crate::record::{Offset, Partition, Received};
 
-/// The next chunk; moves the positions on.
+/// The next chunk of partitions, each with the next offset to read; moves those on.
 pub(super) fn chunk(
     topics: &Topics,
-    positions: &mut BTreeMap<Partition, Offset>,
+    mut positions: Vec<(&Partition, &mut Offset)>,
     turn: &mut usize,
     options: &ConsumerOptions,
 ) -> Vec<Received> {
@@ -19,11 +17,10 @@ pub(super) fn chunk(
     let most = options.max_chunk.min(options.max_queued_records).max(1);
     let begin = *turn;
     *turn = turn.wrapping_add(1);
-    let mut in_turn: Vec<(&Partition, &mut Offset)> = positions.iter_mut().collect();
     if count > 0 {
-        in_turn.rotate_left(begin % count);
+        positions.rotate_left(begin % count);
     }
-    for (partition, next) in in_turn {
+    for (partition, next) in positions {
         while let Some(received) = topics.get(partition, *next) {
             let size = received.record.size();
             let full =

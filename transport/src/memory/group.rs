@@ -21,7 +21,8 @@ pub(super) type OnRelease = Arc<dyn Fn(MemberId, &[Partition]) + Send + Sync>;
 #[derive(Default)]
 pub(super) struct Group {
     pub(super) members: BTreeMap<MemberId, Member>,
-    committed: BTreeMap<Partition, Offset>,
+    // Each with the note of its last commit.
+    committed: BTreeMap<Partition, (Offset, String)>,
     // As if a member elsewhere had them.
     withheld: BTreeSet<Partition>,
 }
@@ -31,6 +32,8 @@ pub(super) struct Member {
     drain_timeout: Duration,
     // Each with the next offset to read.
     pub(super) assigned: BTreeMap<Partition, Offset>,
+    /// Not to be read for now.
+    pub(super) paused: BTreeSet<Partition>,
     // Given up but not released yet; each with the end of the member's patience.
     leaving: BTreeMap<Partition, Instant>,
     pub(super) signals: VecDeque<Event>,
@@ -46,6 +49,7 @@ impl Member {
             topics,
             drain_timeout,
             assigned: BTreeMap::new(),
+            paused: BTreeSet::new(),
             leaving: BTreeMap::new(),
             signals: VecDeque::new(),
             has_joined: false,
@@ -65,6 +69,7 @@ impl Member {
         let patience = Instant::now() + self.drain_timeout;
         for partition in &partitions {
             self.assigned.remove(partition);
+            self.paused.remove(partition);
             if !lost {
                 self.leaving.insert(partition.clone(), patience);
             }
@@ -102,7 +107,8 @@ impl Group {
             member.give_up(*id, give_up.remove(id).unwrap_or_default(), false);
             let taken = take.remove(id).unwrap_or_default();
             for partition in &taken {
-                let next = self.committed.get(partition).copied().unwrap_or(Offset::ZERO);
+                let next = self.committed.get(partition).map_or(Offset::ZERO, |(next, _)| *next);
+                member.paused.remove(partition);
                 member.assigned.insert(partition.clone(), next);
             }
             // A member that gets nothing learns that too, once.
@@ -188,7 +194,24 @@ impl Group {
         self.members.values().flat_map(|member| member.leaving.values().copied()).min()
     }
 
-    pub(super) fn commit(&mut self, member: MemberId, progress: &Progress) -> Result<(), TransportError> {
+    pub(super) fn commit(
+        &mut self,
+        member: MemberId,
+        progress: &Progress,
+        note: &str,
+    ) -> Result<(), TransportError> {
+        self.check_held(member, progress)?;
+        for (partition, next) in progress.iter() {
+            self.committed.insert(partition.clone(), (next, note.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Refuses progress of partitions that the member does not have; nothing at all is always right.
+    pub(super) fn check_held(&self, member: MemberId, progress: &Progress) -> Result<(), TransportError> {
+        if progress.is_empty() {
+            return Ok(());
+        }
         let lost = |reason: String| {
             Err(TransportError::LostMembership { what: "cannot commit offsets".into(), reason })
         };
@@ -200,14 +223,16 @@ impl Group {
         if !foreign.is_empty() {
             return lost(format!("{} belong to another member", list_partitions(&foreign)));
         }
-        for (partition, next) in progress.iter() {
-            self.committed.insert(partition.clone(), next);
-        }
         Ok(())
     }
 
     pub(super) fn committed(&self) -> Progress {
-        self.committed.iter().map(|(partition, next)| (partition.clone(), *next)).collect()
+        self.committed.iter().map(|(partition, (next, _))| (partition.clone(), *next)).collect()
+    }
+
+    /// What is committed for one partition, with its note.
+    pub(super) fn committed_of(&self, partition: &Partition) -> Option<&(Offset, String)> {
+        self.committed.get(partition)
     }
 
     pub(super) fn update_status(&self, topics: &Topics, brokers_up: bool) {
@@ -216,7 +241,7 @@ impl Group {
                 .assigned
                 .keys()
                 .map(|partition| {
-                    let done = self.committed.get(partition).copied().unwrap_or(Offset::ZERO);
+                    let done = self.committed.get(partition).map_or(Offset::ZERO, |(next, _)| *next);
                     (partition.clone(), topics.end(partition).get() - done.get())
                 })
                 .collect();

@@ -65,7 +65,8 @@ impl Reader for MemoryReader {
             {
                 let state = self.cluster.lock();
                 if state.reachable {
-                    let mut records = fetch::chunk(&state.topics, &mut self.next, &mut self.turn, &one);
+                    let positions = self.next.iter_mut().collect();
+                    let mut records = fetch::chunk(&state.topics, positions, &mut self.turn, &one);
                     if let Some(received) = records.pop() {
                         return Ok(Some(received));
                     }

@@ -6,9 +6,12 @@
 mod backend;
 mod groups;
 mod members;
+mod notes;
 mod outage;
+mod pausing;
 mod reading;
 mod records;
+mod transactions;
 
 use crate::backend::{Dev, InMemory, Real};
 
@@ -53,6 +56,41 @@ on_every_backend!(
     members::hold_partitions_until_they_are_released,
     members::that_hang_lose_their_partitions,
     members::learn_of_revocations_without_reading,
+    notes::come_back_with_offsets_and_ends,
+    pausing::stops_one_partition_only,
+    pausing::stops_everything,
+    pausing::loses_and_doubles_nothing_under_load,
+    pausing::ends_with_the_assignment,
+);
+
+/// Likewise, but not on the embedded broker, which has no transactions.
+macro_rules! on_transactional_backends {
+    ($($module:ident :: $test:ident),* $(,)?) => {
+        mod memory_transactions {
+            $(#[tokio::test] async fn $test() { crate::$module::$test(&crate::InMemory::default()).await; })*
+        }
+        mod kafka_classic_transactions {
+            $(#[tokio::test] async fn $test() {
+                if let Some(kafka) = crate::Real::classic() { crate::$module::$test(&kafka).await; }
+            })*
+        }
+        mod kafka_consumer_transactions {
+            $(#[tokio::test] async fn $test() {
+                if let Some(kafka) = crate::Real::consumer() { crate::$module::$test(&kafka).await; }
+            })*
+        }
+    };
+}
+
+on_transactional_backends!(
+    transactions::are_seen_whole,
+    transactions::may_lack_records_or_progress,
+    transactions::with_a_record_that_is_too_large_are_undone,
+    transactions::to_a_missing_topic_are_fatal,
+    transactions::of_partitions_that_are_gone_are_refused,
+    transactions::of_the_older_of_two_are_fenced,
+    transactions::survive_rebalances,
+    transactions::take_their_time,
 );
 
 mod interruptions {

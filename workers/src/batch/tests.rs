@@ -52,7 +52,7 @@ fn is_due_by_its_oldest_entry() {
     batcher.push(entry(0, 0, 1, start));
     batcher.push(entry(0, 1, 1, start + DELAY));
     assert_eq!(batcher.due_at(), Some(start + DELAY));
-    batcher.take(Release::Delay);
+    batcher.take(Release::Delay, |_| true);
     assert_eq!(batcher.due_at(), None);
 }
 
@@ -61,17 +61,21 @@ fn takes_no_more_than_the_limits() {
     let start = Instant::now();
     let mut by_size = batcher(2, 1000);
     (0..5).for_each(|offset| by_size.push(entry(0, offset, 1, start)));
-    assert_eq!(offsets(&by_size.take(Release::Full)), [(0, 0), (0, 1)]);
+    assert_eq!(offsets(&by_size.take(Release::Full, |_| true)), [(0, 0), (0, 1)]);
     assert_eq!(by_size.len(), 3);
 
     let mut by_bytes = batcher(10, 100);
     for (offset, bytes) in [(0, 60), (1, 60), (2, 500), (3, 10)] {
         by_bytes.push(entry(0, offset, bytes, start));
     }
-    assert_eq!(offsets(&by_bytes.take(Release::Full)), [(0, 0)]);
-    assert_eq!(offsets(&by_bytes.take(Release::Full)), [(0, 1)]);
-    assert_eq!(offsets(&by_bytes.take(Release::Full)), [(0, 2)], "a record over the limit travels alone");
-    assert_eq!(offsets(&by_bytes.take(Release::Full)), [(0, 3)]);
+    assert_eq!(offsets(&by_bytes.take(Release::Full, |_| true)), [(0, 0)]);
+    assert_eq!(offsets(&by_bytes.take(Release::Full, |_| true)), [(0, 1)]);
+    assert_eq!(
+        offsets(&by_bytes.take(Release::Full, |_| true)),
+        [(0, 2)],
+        "a record over the limit travels alone"
+    );
+    assert_eq!(offsets(&by_bytes.take(Release::Full, |_| true)), [(0, 3)]);
     assert_eq!(by_bytes.bytes(), 0);
 }
 
@@ -84,7 +88,7 @@ fn forgets_only_revoked_partitions() {
     }
     assert_eq!(batcher.forget(&[Partition::new("t", 0), Partition::new("t", 9)]), 2);
     assert_eq!(batcher.bytes(), 14);
-    assert_eq!(offsets(&batcher.take(Release::Idle)), [(1, 0), (2, 0)]);
+    assert_eq!(offsets(&batcher.take(Release::Idle, |_| true)), [(1, 0), (2, 0)]);
 }
 
 proptest! {
@@ -106,7 +110,7 @@ proptest! {
         }
         let mut seen: Vec<Vec<i64>> = vec![Vec::new(); 4];
         while !batcher.is_empty() {
-            let batch = batcher.take(Release::Full);
+            let batch = batcher.take(Release::Full, |_| true);
             prop_assert!(!batch.entries.is_empty() && batch.entries.len() <= max_size);
             prop_assert!(batch.bytes <= max_bytes || batch.entries.len() == 1);
             for (index, offset) in offsets(&batch) {

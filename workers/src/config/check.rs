@@ -72,6 +72,8 @@ impl Config {
             ("worker.max_running_batches", self.worker.max_running_batches.unwrap_or(1)),
             ("worker.max_inflight_records", self.worker.max_inflight_records),
             ("worker.max_inflight_bytes", self.worker.max_inflight_bytes),
+            ("worker.max_uncommitted_records", self.worker.max_uncommitted_records),
+            ("worker.max_crashes", self.worker.max_crashes as usize),
             ("limits.max_record_bytes", self.limits.max_record_bytes),
         ] {
             if value == 0 {
@@ -97,6 +99,9 @@ impl Config {
         }
         let inside = pipeline.stages().check();
         faults.extend(inside.into_iter().map(|e| ConfigFault::new(path(&e.path), e.message)));
+        if pipeline.retry.max_attempts == 0 {
+            faults.push(ConfigFault::new(path("retry.max_attempts"), "must be at least 1, the first run"));
+        }
         if pipeline.batch.max_size == 0 {
             faults.push(ConfigFault::new(path("batch.max_size"), "must be at least 1"));
         }

@@ -62,7 +62,8 @@ fn topics_are_named_by_prefix_pipeline_and_stage_unless_told_otherwise() {
     assert_eq!(names.results, "answers");
     assert_eq!(config.group("digits", Stage::Inference), "acme.digits.inference");
     let specs = config.topic_specs();
-    assert_eq!(specs.len(), 5);
+    // Three stages, results, dead letters, three waits and cancellations.
+    assert_eq!(specs.len(), 9);
     assert!(specs.iter().all(|spec| spec.partitions == 12));
     let retention = |name: &str| specs.iter().find(|spec| spec.name == name).unwrap().retention;
     assert!(retention("acme.digits.dead-letters") > retention("answers"));

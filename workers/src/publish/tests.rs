@@ -18,6 +18,7 @@ fn outbox(next: Option<&str>, digest: Option<&str>) -> Outbox {
         next: next.map(Into::into),
         results: "results".into(),
         dead_letters: "dead".into(),
+        retries: ["5s".into(), "1m".into(), "10m".into()],
         source: "/millstream/digits/inference".into(),
         encoding: Encoding::MessagePack,
         provenance: Provenance {

@@ -10,6 +10,8 @@ use schemas::{Encoding, JobResult, Outcome, Parameters, Tensor, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::print::status_of;
+
 /// What stands before the body.
 #[derive(Serialize)]
 struct Head<'a> {
@@ -41,10 +43,7 @@ pub(super) fn line(outcome: &JobOutcome, file: Option<&str>) -> String {
     let head = Head {
         id: outcome.id.as_str(),
         file,
-        status: match &outcome.outcome {
-            Outcome::Result(_) => "ok",
-            Outcome::Failure(_) => "failed",
-        },
+        status: status_of(outcome),
         batch_id: headers.batch_id.as_deref(),
         key: outcome.key.as_deref().map(String::from_utf8_lossy),
         submitted: headers.time.as_ref().map(Timestamp::as_str),

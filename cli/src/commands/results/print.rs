@@ -53,7 +53,7 @@ impl<W: Write> Printer<W> {
                     self.has_header = true;
                     self.row(["ID", "FILE", "STATUS", "TOTAL MS", "OUTPUT"])?;
                 }
-                let (status, total, output) = cells(&outcome.outcome);
+                let (status, total, output) = cells(outcome);
                 self.row([outcome.id.as_str(), file.unwrap_or_default(), status, &total, &output])
             }
         }
@@ -83,13 +83,22 @@ impl<W: Write> Printer<W> {
     }
 }
 
+/// One word for programs. A value that the pipeline declares for jobs that fail is not what the model said.
+pub(super) fn status_of(outcome: &JobOutcome) -> &'static str {
+    match &outcome.outcome {
+        Outcome::Failure(_) => "failed",
+        Outcome::Result(_) if outcome.headers.defaulted().is_some() => "defaulted",
+        Outcome::Result(_) => "ok",
+    }
+}
+
 /// Status, total time in milliseconds, and what came out.
-fn cells(outcome: &Outcome) -> (&'static str, String, String) {
-    match outcome {
+fn cells(outcome: &JobOutcome) -> (&'static str, String, String) {
+    match &outcome.outcome {
         Outcome::Result(result) => {
             let total_us = TimeSheet::read(&result.parameters).total_us;
             let total = format!("{:.1}", total_us as f64 / 1000.0);
-            ("ok", total, summary_of(&result.outputs))
+            (status_of(outcome), total, summary_of(&result.outputs))
         }
         Outcome::Failure(failure) => {
             let message = format!("{}: {}", printable(&failure.stage), printable(&failure.message));

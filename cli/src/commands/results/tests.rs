@@ -69,6 +69,28 @@ async fn following_ends_when_all_has_come_that_was_asked_for() {
 }
 
 #[tokio::test]
+async fn repeats_are_left_out() {
+    let check = async |line: &str, expect: &[&str]| {
+        let (ids, exit) = shown(["a", "b", "a", "c"].map(record).to_vec(), line).await;
+        assert_eq!((ids, exit), (expect.iter().map(ToString::to_string).collect(), Exit::Done), "{line}");
+    };
+    check("", &["a", "b", "c"]).await;
+    check("--repeats", &["a", "b", "a", "c"]).await;
+    check("--id a", &["a"]).await;
+    check("--id a --repeats", &["a", "a"]).await;
+    check("--limit 3", &["a", "b", "c"]).await;
+    check("--follow --from beginning --limit 3 --repeats", &["a", "b", "a"]).await;
+    check("--follow --id a", &["a"]).await;
+}
+
+#[tokio::test]
+async fn a_job_that_was_replayed_comes_with_both() {
+    let replayed = record("a").with_header("ms_replay_count", "1");
+    let (ids, exit) = shown(vec![record("a"), replayed.clone(), replayed], "--id a").await;
+    assert_eq!((ids.len(), exit), (2, Exit::Done));
+}
+
+#[tokio::test]
 async fn what_cannot_be_read_is_told_by_the_exit_code() {
     let broken = Record { value: None, ..record("b") };
     let (ids, exit) = shown(vec![record("a"), broken.clone(), record("c")], "").await;

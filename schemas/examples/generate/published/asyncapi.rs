@@ -1,7 +1,10 @@
 //! The AsyncAPI 3.0 document: topics, who writes and reads them, and their messages.
 
 use schemars::generate::SchemaSettings;
-use schemas::{DeadLetterReason, Encoding, Failure, Headers, Job, JobResult, MessageKind, TopicNames};
+use schemas::{
+    Cancellation, DeadLetterReason, Encoding, Failure, Headers, Job, JobResult, MessageKind, Retry,
+    TopicNames,
+};
 use serde_json::{Map, Value, json};
 
 use super::json_schemas::WithoutNull;
@@ -20,6 +23,8 @@ pub(crate) fn document() -> Value {
     ];
     let headers = generator.subschema_for::<Headers>();
     let dead_letter_headers = generator.subschema_for::<DeadLetterReason>();
+    let retry_headers = generator.subschema_for::<Retry>();
+    let cancellation_headers = generator.subschema_for::<Cancellation>();
     let [job, result, failure] = bodies;
     json!({
         "asyncapi": "3.0.0",
@@ -54,20 +59,62 @@ pub(crate) fn document() -> Value {
                     "headers": { "allOf": [headers, dead_letter_headers] },
                     "payload": {},
                     "bindings": { "kafka": { "key": key(), "bindingVersion": BINDING_VERSION } }
-                }
+                },
+                "retry": {
+                    "name": "retry",
+                    "title": "Retry",
+                    "summary": "A job that failed for a passing reason, key and value unchanged, until it is due again.",
+                    "headers": { "allOf": [headers, retry_headers] },
+                    "payload": {},
+                    "bindings": { "kafka": { "key": key(), "bindingVersion": BINDING_VERSION } }
+                },
+                "cancellation": cancellation(&cancellation_headers)
             },
             "schemas": generator.take_definitions(true)
         }
     })
 }
 
+/// A record of headers alone.
+fn cancellation(headers: &impl serde::Serialize) -> Value {
+    json!({
+        "name": Cancellation::TYPE,
+        "title": "Cancellation",
+        "summary": "Jobs that have not started end as `cancelled`. The record has no value.",
+        "headers": headers,
+        "payload": { "type": "null" },
+        "bindings": {
+            "kafka": {
+                "key": { "description": "The id, or the batch." },
+                "bindingVersion": BINDING_VERSION
+            }
+        },
+        "examples": [{
+            "name": "batch",
+            "summary": "All jobs of a batch.",
+            "headers": {
+                "ce_specversion": "1.0",
+                "ce_batchid": "monday",
+                "ce_type": Cancellation::TYPE,
+                "ce_source": "/millstream/producer/docs",
+                "ce_time": "2026-01-31T12:00:00.000000Z"
+            },
+            "payload": null
+        }]
+    })
+}
+
 /// A channel for each topic: its last part, what it carries, and which messages.
-const CHANNELS: [(&str, &str, &[&str]); 5] = [
+const CHANNELS: [(&str, &str, &[&str]); 9] = [
     ("preprocess", "Jobs with raw payloads.", &["job", "rawJob"]),
     ("inference", "Jobs with model inputs.", &["job", "rawJob"]),
     ("postprocess", "Jobs with model outputs.", &["job", "rawJob"]),
     ("results", "Exactly one terminal record per job: a result or a failure.", &["result", "failure"]),
     ("dead-letters", "The original record of each failed job, and why it failed.", &["deadLetter"]),
+    ("retry.5s", "Jobs that wait 5 seconds to be run a second time.", &["retry"]),
+    ("retry.1m", "Jobs that wait a minute to be run a third time.", &["retry"]),
+    ("retry.10m", "Jobs that wait 10 minutes to be run once more.", &["retry"]),
+    ("cancellations", "Which jobs are withdrawn.", &["cancellation"]),
 ];
 
 fn channels() -> Value {
@@ -89,16 +136,21 @@ fn channels() -> Value {
     CHANNELS.into_iter().map(channel).collect::<Map<_, _>>().into()
 }
 
-/// What a millstream deployment does with each topic: it receives jobs and sends outcomes, and stages send on to each other.
+/// What a millstream deployment does with each topic: it receives jobs and cancellations and sends outcomes; stages send on
+/// to each other, and what is to be run again to themselves.
 fn operations() -> Value {
     let operation = |(action, name): (&str, &str)| {
         let id = camel_case(&format!("{action}-{name}"));
         let channel = json!({ "$ref": format!("#/channels/{}", camel_case(name)) });
         (id, json!({ "action": action, "channel": channel }))
     };
-    let receives = ["preprocess", "inference", "postprocess"].map(|name| ("receive", name));
-    let sends = ["inference", "postprocess", "results", "dead-letters"].map(|name| ("send", name));
-    receives.into_iter().chain(sends).map(operation).collect::<Map<_, _>>().into()
+    let retries = ["retry.5s", "retry.1m", "retry.10m"];
+    let receives = ["preprocess", "inference", "postprocess", "cancellations"].into_iter().chain(retries);
+    // What is due again goes back to the stage that it came from, the first one too.
+    let sends =
+        ["preprocess", "inference", "postprocess", "results", "dead-letters"].into_iter().chain(retries);
+    let receives = receives.map(|name| ("receive", name));
+    receives.chain(sends.map(|name| ("send", name))).map(operation).collect::<Map<_, _>>().into()
 }
 
 fn message(
@@ -140,8 +192,8 @@ fn component(message: &str) -> Value {
     json!({ "$ref": format!("#/components/messages/{message}") })
 }
 
-fn camel_case(dashed: &str) -> String {
-    let mut words = dashed.split('-');
+fn camel_case(name: &str) -> String {
+    let mut words = name.split(['-', '.']);
     let first = words.next().unwrap_or_default().to_owned();
     words.fold(first, |name, word| name + &word[..1].to_uppercase() + &word[1..])
 }

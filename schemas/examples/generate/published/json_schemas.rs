@@ -3,7 +3,7 @@
 use schemars::generate::SchemaSettings;
 use schemars::transform::{Transform, transform_subschemas};
 use schemars::{JsonSchema, Schema};
-use schemas::{DeadLetterReason, Failure, Headers, Job, JobResult};
+use schemas::{Cancellation, DeadLetterReason, Failure, Headers, Job, JobResult, Retry};
 use serde_json::Value;
 
 /// Every schema by the name of its file.
@@ -14,6 +14,8 @@ pub(crate) fn all() -> Vec<(&'static str, Schema)> {
         ("failure", of::<Failure>()),
         ("headers", of::<Headers>()),
         ("dead-letter-headers", of::<DeadLetterReason>()),
+        ("retry-headers", of::<Retry>()),
+        ("cancellation-headers", of::<Cancellation>()),
     ]
 }
 

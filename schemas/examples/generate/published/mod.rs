@@ -23,6 +23,11 @@ pub(crate) fn files() -> BTreeMap<String, Vec<u8>> {
         files.insert(path("headers.json"), pretty(&vector.headers_json()));
         files.insert(path("expected.json"), pretty(&vector.expected_json()));
     }
+    for vector in vectors::cancellations::all() {
+        let path = |ending: &str| format!("vectors/{}.{ending}", vector.name);
+        files.insert(path("headers.json"), pretty(&vector.headers_json()));
+        files.insert(path("expected.json"), pretty(&vector.expected_json()));
+    }
     files
 }
 

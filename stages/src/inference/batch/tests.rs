@@ -1,9 +1,10 @@
 use std::panic::resume_unwind;
 
 use proptest::prelude::*;
-use schemas::{Datatype, FailureCode};
+use schemas::Datatype;
 
 use super::*;
+use crate::failure_class::FailureClass;
 use crate::fake::{FakeModel, concatenated};
 use crate::signature::TensorSpec;
 
@@ -83,8 +84,8 @@ fn a_job_that_does_not_fit_fails_alone() {
     assert_eq!(output(&outcomes[3]), (vec![3.0, 4.0], 2));
     let error = outcomes[1].as_ref().unwrap_err();
     assert_eq!(
-        (error.stage, error.code, error.retriable),
-        (Stage::Inference, FailureCode::InvalidInput, false)
+        (error.stage, error.code, error.class),
+        (Stage::Inference, FailureCode::InvalidInput, FailureClass::Permanent)
     );
     assert_eq!(error.message, "input `x`: expected FP32 [?, 2], got UINT8 [2]");
     assert_eq!(outcomes[2].as_ref().unwrap_err().message, "input `x`: missing; expected FP32 [?, 2]");
@@ -99,15 +100,31 @@ fn when_a_batch_fails_only_the_guilty_do() {
     assert_eq!(output(&outcomes[0]), (vec![1.0, 2.0], 1));
     assert_eq!(output(&outcomes[3]), (vec![3.0, 4.0], 1));
     assert_eq!(runs.count(), 5);
-    let check = |at: usize, message: &str, retriable| {
+    let check = |at: usize, message: &str, class| {
         let error = outcomes[at].as_ref().unwrap_err();
         assert_eq!(
-            (error.code, error.message.as_str(), error.retriable),
-            (FailureCode::ModelError, message, retriable)
+            (error.code, error.message.as_str(), error.class),
+            (FailureCode::ModelError, message, class)
         );
     };
-    check(1, "negative", true);
-    check(2, "the model panicked: out of numbers", false);
+    check(1, "negative", FailureClass::Transient);
+    check(2, "the model panicked: out of numbers", FailureClass::Permanent);
+}
+
+#[test]
+fn a_lost_device_is_nobodys_fault_and_not_tried_job_by_job() {
+    let spec = |name: &str| TensorSpec::new(name, Datatype::Fp32, &[-1, 2]);
+    let mut model = FakeModel::new(Signature::new(vec![spec("x")], vec![spec("y")]), |_| {
+        Err(ModelError::fatal("the device was lost"))
+    });
+    let runs = model.runs();
+    for outcome in run(&mut model, vec![job(&[1.0, 2.0]), job(&[3.0, 4.0])]) {
+        let error = outcome.unwrap_err();
+        assert_eq!((error.code, error.class), (FailureCode::ModelError, FailureClass::Fatal));
+        assert!(error.is_retriable());
+        assert_eq!(error.message, "the device was lost");
+    }
+    assert_eq!(runs.count(), 1);
 }
 
 #[test]

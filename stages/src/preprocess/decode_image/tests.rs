@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use schemas::FailureCode;
 
 use super::*;
+use crate::FailureClass;
 
 fn fixture(name: &str) -> Vec<u8> {
     std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)).unwrap()
@@ -18,7 +19,7 @@ fn decode_files(step: &DecodeImage, files: &[&[u8]]) -> Result<Tensor, Fault> {
 
 fn fault(step: &DecodeImage, file: &[u8]) -> (FailureCode, String) {
     let fault = decode_files(step, &[file]).unwrap_err();
-    assert!(!fault.retriable);
+    assert_eq!(fault.class, FailureClass::Permanent);
     (fault.code, fault.message)
 }
 

@@ -46,6 +46,20 @@ b                                     invalid_input          -  preprocess: not 
 }
 
 #[test]
+fn a_default_is_not_what_the_model_said() {
+    let mut defaulted = result("a");
+    defaulted.headers.set_defaulted(Some(FailureCode::Timeout));
+    let mut out = Vec::new();
+    Printer::new(&mut out, Format::Table).outcome(&defaulted, None).unwrap();
+    Printer::new(&mut out, Format::Json).outcome(&defaulted, None).unwrap();
+    let out = String::from_utf8(out).unwrap();
+    let row = "a                                     defaulted           12.3  label=seven score=0.98";
+    assert_eq!(out.lines().nth(1), Some(row));
+    let json: serde_json::Value = serde_json::from_str(out.lines().nth(2).unwrap()).unwrap();
+    assert_eq!((&json["status"], &json["headers"]["ms_defaulted"]), (&"defaulted".into(), &"timeout".into()));
+}
+
+#[test]
 fn files_have_a_column_of_their_own() {
     let mut out = Vec::new();
     let mut printer = Printer::new(&mut out, Format::Table).with_files(["7.png", "1.png"]);

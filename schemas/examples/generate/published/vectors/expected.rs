@@ -1,21 +1,17 @@
 //! What a vector means, as JSON that any language can check itself against.
 
 use half::{bf16, f16};
-use schemas::{Datatype, DeadLetterReason, Headers, JobId, Outcome, Parameters, Tensor};
+use schemas::{
+    Datatype, DeadLetterReason, Headers, JobId, Outcome, Parameters, RETRY_HEADER_PREFIX, Retry, Tensor,
+};
 use serde_json::{Map, Value, json};
 
 use super::{Meaning, POSITION, Vector};
 
 impl Vector {
-    /// The headers in order: `value` is text, `hex` is bytes that are not UTF-8, and `null` is no value.
+    /// The headers in order.
     pub(crate) fn headers_json(&self) -> Value {
-        let header =
-            |(name, value): &(String, Option<Vec<u8>>)| match value.as_deref().map(std::str::from_utf8) {
-                None => json!({ "name": name, "value": null }),
-                Some(Ok(text)) => json!({ "name": name, "value": text }),
-                Some(Err(_)) => json!({ "name": name, "hex": hex(value.as_deref().unwrap_or_default()) }),
-            };
-        self.headers.iter().map(header).collect()
+        pairs_json(&self.headers)
     }
 
     /// What reading the record comes to.
@@ -66,12 +62,33 @@ impl Vector {
                 "time": reason.time,
             });
         }
+        if self.headers.iter().any(|(name, _)| name.starts_with(RETRY_HEADER_PREFIX)) {
+            let pairs = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
+            let retry = Retry::read(pairs).expect("good vectors have good retries");
+            expected["retry"] = json!({ "topic": retry.topic, "due": retry.due, "code": retry.code });
+        }
+        if self.headers().replay_count() > 0 {
+            expected["replay_count"] = self.headers().replay_count().into();
+        }
+        if let Some(code) = self.headers().defaulted() {
+            expected["defaulted"] = json!(code);
+        }
     }
 
     /// The vector's headers as they are read, whatever is wrong with some of them.
     pub(crate) fn headers(&self) -> Headers {
         Headers::read(self.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()))).0
     }
+}
+
+/// Headers in order: `value` is text, `hex` is bytes that are not UTF-8, and `null` is no value.
+pub(super) fn pairs_json(headers: &[(String, Option<Vec<u8>>)]) -> Value {
+    let header = |(name, value): &(String, Option<Vec<u8>>)| match value.as_deref().map(std::str::from_utf8) {
+        None => json!({ "name": name, "value": null }),
+        Some(Ok(text)) => json!({ "name": name, "value": text }),
+        Some(Err(_)) => json!({ "name": name, "hex": hex(value.as_deref().unwrap_or_default()) }),
+    };
+    headers.iter().map(header).collect()
 }
 
 /// The headers that were read, by their names, and times in microseconds as well.

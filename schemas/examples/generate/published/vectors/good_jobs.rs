@@ -262,8 +262,27 @@ fn headers() -> Vec<Vector> {
             .into_iter()
             .map(|(name, value)| (name.into_owned(), value.map(|value| value.to_vec()))),
     );
+    let mut retry = producer_headers(MessageKind::Job, MESSAGE_PACK);
+    retry.extend([
+        pair("ce_attempt", "2"),
+        pair("ms_retry_topic", "millstream.vectors.inference"),
+        pair("ms_retry_due", "2026-01-31T12:00:05.25Z"),
+        pair("ms_retry_code", "timeout"),
+    ]);
+    let mut replayed = producer_headers(MessageKind::Job, MESSAGE_PACK);
+    replayed.push(pair("ms_replay_count", "2"));
     vec![
         with("every", "every header of the contract", every),
+        with(
+            "retry",
+            "a job that waits to be run again: where it goes back to, when, and why it waits",
+            retry,
+        ),
+        with(
+            "replayed",
+            "a job that came back from the dead letters twice: the count is passed on",
+            replayed,
+        ),
         with("unknown", "other headers pass through in order, repeated, without value, not UTF-8", unknown),
         with("bad-trace", "a traceparent that names no trace is no fault: the trace starts anew", untraced),
         with("dead-letter", "a dead letter: the record and why it failed", dead),

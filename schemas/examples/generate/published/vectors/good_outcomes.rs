@@ -5,7 +5,7 @@ use schemas::{
 };
 
 use super::packed::{Array, Bin, Bool, Map, Nil, Packed, Str, Uint};
-use super::{MESSAGE_PACK, Meaning, Vector, producer_headers};
+use super::{MESSAGE_PACK, Meaning, Vector, pair, producer_headers};
 
 pub(crate) fn all() -> Vec<Vector> {
     let mut all = vec![
@@ -32,6 +32,14 @@ pub(crate) fn all() -> Vec<Vector> {
         ),
         written("failure-json", "a failure as JSON", &failure(FailureCode::Internal), Encoding::Json),
     ];
+    let mut defaulted = written(
+        "result-defaulted",
+        "a value that the pipeline declares for jobs that fail, in place of a failure",
+        &defaulted(),
+        Encoding::MessagePack,
+    );
+    defaulted.headers.push(pair("ms_defaulted", "timeout"));
+    all.push(defaulted);
     all.extend(FailureCode::ALL.map(|code| {
         let name = format!("failure-{}", code.as_str().replace('_', "-"));
         written(&name, "a failure with this code", &failure(code), Encoding::MessagePack)
@@ -81,6 +89,21 @@ fn result() -> Outcome {
             Tensor::from_elements("probabilities", [1, 3], &[0.7_f32, 0.2, 0.1]).expect("three elements"),
             Tensor::from_byte_strings("labels", [1, 3], ["seven", "one", "nine"]).expect("three elements"),
         ],
+        parameters,
+    })
+}
+
+fn defaulted() -> Outcome {
+    let parameters = Parameters::from([
+        ("defaulted".to_owned(), true.into()),
+        ("failure_code".to_owned(), "timeout".into()),
+        ("failure_message".to_owned(), "the model ran for more than 500 ms".into()),
+        ("failure_stage".to_owned(), "inference".into()),
+    ]);
+    Outcome::Result(JobResult {
+        model_name: "digits".into(),
+        model_version: "1".into(),
+        outputs: vec![Tensor::from_byte_strings("label", [1], ["unknown"]).expect("one element")],
         parameters,
     })
 }

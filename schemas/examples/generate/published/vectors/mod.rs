@@ -4,6 +4,7 @@
 
 mod bad_bodies;
 mod bad_headers;
+pub(crate) mod cancellations;
 mod expected;
 mod good_jobs;
 mod good_json;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemas::Timestamp;
 
 /// `500ms`, `30s`, `5m`, `2h`, `1d`; fractions are allowed.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || "expected a number and a unit, such as 500ms, 30s, 5m, 2h or 1d".to_owned();
     let end_of_number = text.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(wrong)?;
     let (number, unit) = text.split_at(end_of_number);
@@ -22,7 +22,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// A duration from now, or an RFC 3339 time.
-pub(super) fn deadline(text: &str) -> Result<Timestamp, String> {
+pub(crate) fn deadline(text: &str) -> Result<Timestamp, String> {
     if let Ok(at) = text.parse() {
         return Ok(at);
     }
@@ -31,6 +31,18 @@ pub(super) fn deadline(text: &str) -> Result<Timestamp, String> {
     })?;
     let micros = i64::try_from(from_now.as_micros()).unwrap_or(i64::MAX);
     Ok(Timestamp::from_unix_micros(Timestamp::now().unix_micros().saturating_add(micros)))
+}
+
+/// A duration before now, or an RFC 3339 time.
+pub(crate) fn past(text: &str) -> Result<Timestamp, String> {
+    if let Ok(at) = text.parse() {
+        return Ok(at);
+    }
+    let ago = duration(text).map_err(|_| {
+        "expected how long ago, such as 30s, 5m, 2h or 1d, or a time such as 2026-01-31T12:00:00Z".to_owned()
+    })?;
+    let micros = i64::try_from(ago.as_micros()).unwrap_or(i64::MAX);
+    Ok(Timestamp::from_unix_micros(Timestamp::now().unix_micros().saturating_sub(micros)))
 }
 
 #[cfg(test)]
@@ -63,6 +75,9 @@ mod tests {
         let before = Timestamp::now().unix_micros();
         let ahead = deadline("10s").unwrap().unix_micros() - before;
         assert!((10_000_000..11_000_000).contains(&ahead), "{ahead}");
+        let behind = before - past("10s").unwrap().unix_micros();
+        assert!((9_000_000..=10_000_000).contains(&behind), "{behind}");
+        assert!(past("yesterday").unwrap_err().contains("how long ago"));
         assert!(deadline("tomorrow").unwrap_err().contains("a duration from now"));
     }
 }

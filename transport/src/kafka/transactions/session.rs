@@ -1,0 +1,218 @@
+//! One transaction after the other, on a thread of its own: every call of librdkafka's blocks.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak, mpsc};
+use std::time::{Duration, Instant};
+
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{Consumer, ConsumerGroupMetadata};
+use tokio::sync::oneshot;
+
+use super::producer::Producer;
+use super::sort::{self, Fault, Verdict};
+use crate::crash_point::CrashPoint;
+use crate::error::{TransportError, list_partitions};
+use crate::kafka::commit;
+use crate::kafka::poll_thread::Native;
+use crate::kafka::settings::TRANSACTION_TIMEOUT_MS;
+use crate::progress::Progress;
+use crate::record::Record;
+use crate::transactions::TransactionError;
+
+/// How long a transaction may take until its commit is answered. The brokers undo it then.
+pub(super) const LIMIT: Duration = Duration::from_millis(TRANSACTION_TIMEOUT_MS);
+
+/// How long undoing may take beyond that.
+pub(super) const UNDO_LIMIT: Duration = Duration::from_secs(5);
+
+/// A transaction that waits for its turn.
+pub(super) struct Request {
+    pub(super) records: Arc<Vec<Record>>,
+    pub(super) progress: Progress,
+    pub(super) note: String,
+    pub(super) answer: oneshot::Sender<Result<(), TransactionError>>,
+}
+
+/// What the thread knows.
+pub(super) struct Session {
+    id: String,
+    // The consumer, held only for moments, so that its poll thread can drop it.
+    consumer: Weak<Native>,
+    // Until the producer is of no more use: from then on every request gets the reason for that.
+    producer: Result<Producer, TransactionError>,
+    // Whoever waited for an answer has given up.
+    given_up: Arc<AtomicBool>,
+}
+
+/// What a group has to be told in a transaction.
+struct Offsets {
+    list: TopicPartitionList,
+    group: ConsumerGroupMetadata,
+}
+
+impl Session {
+    pub(super) fn new(
+        id: &str,
+        consumer: Weak<Native>,
+        producer: Producer,
+        given_up: Arc<AtomicBool>,
+    ) -> Self {
+        Self { id: id.into(), consumer, producer: Ok(producer), given_up }
+    }
+
+    /// Serves until there will be no more requests.
+    pub(super) fn run(mut self, requests: &mpsc::Receiver<Request>) {
+        for Request { records, progress, note, answer } in requests {
+            let outcome = self.transact(&records, &progress, &note);
+            // Nobody waits for the answer when the future was dropped.
+            drop(answer.send(outcome));
+        }
+    }
+
+    fn transact(
+        &mut self,
+        records: &[Record],
+        progress: &Progress,
+        note: &str,
+    ) -> Result<(), TransactionError> {
+        let producer = self.producer.as_ref().map_err(Clone::clone)?;
+        if self.given_up.load(Ordering::SeqCst) {
+            return Err(TransactionError::Unknown { reason: "an earlier transaction hangs".into() });
+        }
+        let offsets = self.offsets(progress, note)?;
+        let verdict = match self.attempt(producer, records, progress, offsets.as_ref()) {
+            Ok(()) => {
+                producer.rest();
+                return Ok(());
+            }
+            Err(Verdict::Undo(error)) => match producer.abort(Instant::now() + UNDO_LIMIT) {
+                Ok(()) => {
+                    producer.rest();
+                    tracing::debug!(id = self.id, %error, "a transaction was undone");
+                    return Err(error);
+                }
+                // Not undone for certain, whatever stopped it.
+                Err(fault) => sort::of_commit(&fault, &self.id),
+            },
+            Err(Verdict::GiveUp(error)) => error,
+        };
+        tracing::warn!(id = self.id, error = %verdict, "a transactional producer is given up");
+        self.producer = Err(verdict.clone());
+        Err(verdict)
+    }
+
+    // The group as it is now, then whether the partitions are ours: the brokers check who commits, but not what. In
+    // this order, because a partition that goes away after the look leaves an old generation behind.
+    fn offsets(&self, progress: &Progress, note: &str) -> Result<Option<Offsets>, TransactionError> {
+        if progress.is_empty() {
+            return Ok(None);
+        }
+        let lost = |reason: String| TransactionError::LostMembership { reason };
+        let native = self.consumer.upgrade().ok_or_else(|| lost("the consumer is closed".into()))?;
+        let group = native
+            .group_metadata()
+            .ok_or_else(|| lost("the consumer is not a member of its group".into()))?;
+        let foreign = native.context().not_held(progress.iter().map(|(partition, _)| partition));
+        if !foreign.is_empty() {
+            return Err(lost(format!("{} belong to another member", list_partitions(&foreign))));
+        }
+        let list = commit::offsets(progress, note).map_err(TransactionError::Fatal)?;
+        Ok(Some(Offsets { list, group }))
+    }
+
+    fn attempt(
+        &self,
+        producer: &Producer,
+        records: &[Record],
+        progress: &Progress,
+        offsets: Option<&Offsets>,
+    ) -> Result<(), Verdict> {
+        let deadline = Instant::now() + LIMIT;
+        let stopped = |fault: &Fault| sort::before_commit(fault, &self.id, self.still_holds(progress));
+        producer.begin().map_err(|fault| match stopped(&fault) {
+            // There is nothing to undo.
+            Verdict::Undo(error) | Verdict::GiveUp(error) => Verdict::GiveUp(error),
+        })?;
+        producer.send(records, deadline);
+        self.wait_for_records(producer, records, progress, deadline)?;
+        CrashPoint::AfterProduce.pass();
+        if let Some(Offsets { list, group }) = offsets {
+            CrashPoint::BeforeOffsets.pass();
+            producer.add_offsets(list, group, deadline).map_err(|fault| stopped(&fault))?;
+            CrashPoint::AfterOffsets.pass();
+        }
+        CrashPoint::BeforeCommit.pass();
+        producer.commit(deadline).map_err(|fault| Verdict::GiveUp(sort::of_commit(&fault, &self.id)))?;
+        CrashPoint::AfterCommit.pass();
+        Ok(())
+    }
+
+    fn wait_for_records(
+        &self,
+        producer: &Producer,
+        records: &[Record],
+        progress: &Progress,
+        deadline: Instant,
+    ) -> Result<(), Verdict> {
+        // A record that was refused at once dooms the rest: nothing needs to be waited for.
+        let mut failures = producer.take_failures();
+        if sort::of_records(&failures, records).is_none() {
+            if !producer.wait_for_reports(deadline) {
+                let reason = "the brokers did not take the records in time".into();
+                return Err(Verdict::GiveUp(TransactionError::Unknown { reason }));
+            }
+            failures.extend(producer.take_failures());
+        }
+        if failures.is_empty() {
+            return Ok(());
+        }
+        let fault = producer.fault();
+        if let Some(fault) = fault.as_ref().filter(|fault| fault.fatal) {
+            return Err(sort::before_commit(fault, &self.id, self.still_holds(progress)));
+        }
+        Err(sort::of_records(&failures, records).unwrap_or_else(|| match fault {
+            Some(fault) => sort::before_commit(&fault, &self.id, self.still_holds(progress)),
+            None => Verdict::Undo(TransactionError::Aborted { reason: "records were not published".into() }),
+        }))
+    }
+
+    fn still_holds(&self, progress: &Progress) -> bool {
+        self.consumer.upgrade().is_some_and(|native| {
+            native.context().not_held(progress.iter().map(|(partition, _)| partition)).is_empty()
+        })
+    }
+}
+
+/// Takes over the transactional id: whoever had it is shut out, and what it left is undone or finished.
+pub(super) fn take_over(
+    producer: &Producer,
+    id: &str,
+    limit: Duration,
+    is_wanted: impl Fn() -> bool,
+) -> Result<(), TransportError> {
+    const STEP: Duration = Duration::from_secs(2);
+    let deadline = Instant::now() + limit;
+    let mut known = false;
+    let mut reason = "no broker answers; check `kafka.brokers` and that a broker runs there".to_owned();
+    while is_wanted() && Instant::now() < deadline {
+        if !known {
+            match producer.cluster_id(STEP) {
+                Some(cluster) if crate::kafka::dev_broker::is_embedded(&cluster) => {
+                    return Err(super::embedded().into());
+                }
+                Some(_) => known = true,
+                None => continue,
+            }
+        }
+        match producer.init(STEP) {
+            Ok(()) => return Ok(()),
+            Err(fault) => {
+                if let Some(error) = sort::of_init(&fault, id) {
+                    return Err(error);
+                }
+                reason = fault.reason;
+            }
+        }
+    }
+    Err(TransportError::Unavailable { what: format!("cannot take over transactional id `{id}`"), reason })
+}

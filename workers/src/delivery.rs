@@ -1,0 +1,113 @@
+//! How outcomes leave and offsets are committed: one after the other (at least once) or as one (exactly once).
+
+use std::time::Instant;
+
+use transport::{Partition, Progress, Transport};
+
+use crate::answers::Answers;
+use crate::at_least_once::AtLeastOnce;
+use crate::exactly_once::ExactlyOnce;
+use crate::worker::WorkerError;
+
+/// The exit of a worker; batches are added in fetch order.
+pub(crate) enum Delivery<T: Transport> {
+    AtLeastOnce(AtLeastOnce<T::Publisher>),
+    ExactlyOnce(ExactlyOnce<T::Transactions>),
+}
+
+/// What is settled when a batch's outcomes are safe.
+pub(crate) struct Settles {
+    pub(crate) progress: Progress,
+    pub(crate) entries: usize,
+    /// Bytes of what is held for it: as it was read while it runs, then of its outcomes.
+    pub(crate) bytes: usize,
+}
+
+/// What happened at the exit.
+pub(crate) enum Step {
+    /// Outcomes are acknowledged; their offsets can be committed.
+    Moved,
+    /// The group has these offsets.
+    Committed(Progress),
+    /// A commit or a transaction did not come through; it is tried again.
+    Failed,
+}
+
+impl<T: Transport> Delivery<T> {
+    /// The oldest batch is done.
+    pub(crate) fn add(&mut self, answers: Answers, mut settles: Settles) {
+        // From here on the outcomes are what is held; they can be far larger than what was read.
+        settles.bytes = answers.bytes();
+        match self {
+            Self::AtLeastOnce(delivery) => delivery.add(answers, settles),
+            Self::ExactlyOnce(delivery) => delivery.add(answers, settles),
+        }
+    }
+
+    /// When [`start_commit`](Self::start_commit) should be called; at once where there is something and it is `eager`.
+    pub(crate) fn due_at(&self, eager: bool) -> Option<Instant> {
+        match self {
+            Self::AtLeastOnce(delivery) => delivery.due_at(eager),
+            Self::ExactlyOnce(delivery) => delivery.due_at(eager),
+        }
+    }
+
+    /// Commits what can be committed, with a note beside each offset. Only when [`due_at`](Self::due_at) says so.
+    pub(crate) fn start_commit(&mut self, consumer: &T::Consumer, note: &str) {
+        match self {
+            Self::AtLeastOnce(delivery) => delivery.start_commit(consumer, note),
+            Self::ExactlyOnce(delivery) => delivery.start_commit(note),
+        }
+    }
+
+    /// Waits for the next thing that happens at the exit. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Result<Step, WorkerError> {
+        match self {
+            Self::AtLeastOnce(delivery) => delivery.next().await,
+            Self::ExactlyOnce(delivery) => delivery.next().await,
+        }
+    }
+
+    /// The work on these partitions is their next owner's.
+    pub(crate) fn forget(&mut self, partitions: &[Partition]) {
+        match self {
+            Self::AtLeastOnce(delivery) => delivery.forget(partitions),
+            Self::ExactlyOnce(delivery) => delivery.forget(partitions),
+        }
+    }
+
+    /// Whether a commit now would leave outcomes behind that are still on their way.
+    pub(crate) fn is_publishing(&self) -> bool {
+        matches!(self, Self::AtLeastOnce(delivery) if delivery.is_publishing())
+    }
+
+    /// Whether a commit is under way.
+    pub(crate) fn is_committing(&self) -> bool {
+        match self {
+            Self::AtLeastOnce(delivery) => delivery.is_committing(),
+            Self::ExactlyOnce(delivery) => delivery.is_committing(),
+        }
+    }
+
+    /// Whether everything that was added is committed.
+    pub(crate) fn is_idle(&self) -> bool {
+        match self {
+            Self::AtLeastOnce(delivery) => delivery.is_idle(),
+            Self::ExactlyOnce(delivery) => delivery.is_idle(),
+        }
+    }
+
+    /// Whether commits should not wait for their interval when nothing else is going on. A commit costs nothing that
+    /// anybody waits for at least once; exactly once, the outcomes themselves wait for it.
+    pub(crate) fn hurries_when_idle(&self) -> bool {
+        matches!(self, Self::ExactlyOnce(_))
+    }
+
+    /// Entries and bytes that are held until they are acknowledged.
+    pub(crate) fn held(&self) -> (usize, usize) {
+        match self {
+            Self::AtLeastOnce(delivery) => delivery.held(),
+            Self::ExactlyOnce(delivery) => delivery.held(),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Delivery exactly once: outcomes and the offsets that they settle go in one transaction, many batches in each.
+
+use std::future::{Future, pending};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use transport::{Partition, Progress, Record, TransactionError, Transactions};
+
+use crate::answers::Answers;
+use crate::delivery::{Settles, Step};
+use crate::worker::WorkerError;
+
+/// Before an undone transaction is tried again: whatever undid it (a rebalance, mostly) takes a moment.
+const PAUSE_AFTER_ABORT: Duration = Duration::from_millis(50);
+
+/// When a transaction is made of what has gathered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TransactionLimits {
+    /// The longest that an outcome waits for others; it does not wait when nothing runs.
+    pub interval: Duration,
+    /// Records in a transaction before it leaves at once.
+    pub max_records: usize,
+    /// Bytes of records before it leaves at once.
+    pub max_bytes: usize,
+}
+
+/// Outcomes that gather, and the transaction that is under way.
+pub(crate) struct ExactlyOnce<X> {
+    transactions: X,
+    limits: TransactionLimits,
+    gathered: Gathered,
+    under_way: Option<UnderWay>,
+}
+
+/// What goes into the next transaction.
+#[derive(Default)]
+struct Gathered {
+    answers: Answers,
+    progress: Progress,
+    entries: usize,
+    bytes: usize,
+    // When the oldest of it came; after an abort when it may be tried again.
+    since: Option<Instant>,
+    not_before: Option<Instant>,
+}
+
+struct UnderWay {
+    records: Arc<Vec<Record>>,
+    runs: Vec<(Partition, usize)>,
+    progress: Progress,
+    entries: usize,
+    bytes: usize,
+    forgotten: Vec<Partition>,
+    done: Pin<Box<dyn Future<Output = Result<(), TransactionError>> + Send>>,
+}
+
+impl<X: Transactions> ExactlyOnce<X> {
+    pub(crate) fn new(transactions: X, limits: TransactionLimits) -> Self {
+        Self { transactions, limits, gathered: Gathered::default(), under_way: None }
+    }
+
+    pub(crate) fn add(&mut self, answers: Answers, settles: Settles) {
+        let gathered = &mut self.gathered;
+        gathered.answers.append(answers);
+        gathered.progress.merge(settles.progress);
+        gathered.entries += settles.entries;
+        gathered.bytes += settles.bytes;
+        gathered.since.get_or_insert_with(Instant::now);
+    }
+
+    pub(crate) fn due_at(&self, eager: bool) -> Option<Instant> {
+        if self.under_way.is_some() {
+            return None;
+        }
+        let Gathered { answers, bytes, since, not_before, .. } = &self.gathered;
+        let since = (*since)?;
+        let full = answers.len() >= self.limits.max_records || *bytes >= self.limits.max_bytes;
+        let due_at = if eager || full { since } else { since + self.limits.interval };
+        Some(not_before.map_or(due_at, |earliest| due_at.max(earliest)))
+    }
+
+    pub(crate) fn start_commit(&mut self, note: &str) {
+        let Gathered { answers, progress, entries, bytes, .. } = std::mem::take(&mut self.gathered);
+        let (records, runs) = answers.split();
+        let records = Arc::new(records);
+        let done = Box::pin(self.transactions.commit(Arc::clone(&records), progress.clone(), note));
+        let forgotten = Vec::new();
+        self.under_way = Some(UnderWay { records, runs, progress, entries, bytes, forgotten, done });
+    }
+
+    /// Waits for the transaction that is under way. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Result<Step, WorkerError> {
+        let done = match &mut self.under_way {
+            Some(under_way) => under_way.done.as_mut().await,
+            None => pending().await,
+        };
+        let under_way = self.under_way.take().expect("the transaction was just awaited");
+        match done {
+            Ok(()) => Ok(Step::Committed(under_way.progress)),
+            Err(error @ (TransactionError::Aborted { .. } | TransactionError::LostMembership { .. })) => {
+                tracing::warn!(%error, "a transaction was undone, and will be tried again");
+                self.take_back(under_way);
+                Ok(Step::Failed)
+            }
+            Err(TransactionError::TooLarge(error)) => Err(WorkerError::of_publishing(error)),
+            Err(TransactionError::Fenced { reason }) => Err(WorkerError::Fenced { reason }),
+            Err(TransactionError::Unknown { reason }) => Err(WorkerError::Interrupted { reason }),
+            Err(TransactionError::Fatal(error)) => Err(error.into()),
+        }
+    }
+
+    /// What was undone goes in front of what has gathered since.
+    fn take_back(&mut self, under_way: UnderWay) {
+        let UnderWay { records, runs, progress, entries, bytes, forgotten, done } = under_way;
+        // It holds the records too.
+        drop(done);
+        let records = Arc::try_unwrap(records).unwrap_or_else(|shared| (*shared).clone());
+        let mut answers = Answers::join(records, runs);
+        answers.forget(&forgotten);
+        let newer = std::mem::take(&mut self.gathered);
+        answers.append(newer.answers);
+        let mut all = progress;
+        all.merge(newer.progress);
+        self.gathered = Gathered {
+            answers,
+            since: (!all.is_empty()).then(Instant::now),
+            progress: all,
+            entries: entries + newer.entries,
+            bytes: bytes + newer.bytes,
+            not_before: Some(Instant::now() + PAUSE_AFTER_ABORT),
+        };
+    }
+
+    /// The work on these partitions is their next owner's: nothing of it may be committed here any more.
+    pub(crate) fn forget(&mut self, partitions: &[Partition]) {
+        if let Some(under_way) = &mut self.under_way {
+            under_way.progress.forget(partitions);
+            under_way.forgotten.extend_from_slice(partitions);
+        }
+        self.gathered.answers.forget(partitions);
+        self.gathered.progress.forget(partitions);
+        if self.gathered.progress.is_empty() {
+            self.gathered = Gathered::default();
+        }
+    }
+
+    pub(crate) fn is_committing(&self) -> bool {
+        self.under_way.is_some()
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.under_way.is_none() && self.gathered.since.is_none()
+    }
+
+    pub(crate) fn held(&self) -> (usize, usize) {
+        let under_way = self.under_way.as_ref().map_or((0, 0), |it| (it.entries, it.bytes));
+        (self.gathered.entries + under_way.0, self.gathered.bytes + under_way.1)
+    }
+}

@@ -1,0 +1,310 @@
+//! A worker for as long as it is wanted: built, and after an incident built anew from what the group has committed.
+//!
+//! Only what cannot be told from outside leads here: a transaction of which nobody knows whether it was committed, a
+//! transactional id that somebody else has taken, a topic that takes smaller records than before. Opening the
+//! transactions anew settles what was left open before anything is read again.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use schemas::Stage;
+use stages::Pipeline;
+use tokio_util::sync::CancellationToken;
+use transport::{ConsumerOptions, Transport, TransportError};
+
+use crate::at_least_once::AtLeastOnce;
+use crate::cancellations::Cancellations;
+use crate::commit::Committer;
+use crate::delivery::Delivery;
+use crate::exactly_once::ExactlyOnce;
+use crate::fetch::Fetcher;
+use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::process::Processor;
+use crate::publish::Outbox;
+use crate::redelivery::Redelivery;
+use crate::slot::Slot;
+use crate::worker::{Chain, Parts, Worker, WorkerError, WorkerLimits};
+
+/// Before a worker is built anew.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Two workers with one slot shut each other out in turn; the one that has met with it so often within
+/// [`FENCED_WITHIN`] gives way.
+const FENCED_LIMIT: usize = 3;
+const FENCED_WITHIN: Duration = Duration::from_secs(60);
+
+/// What a worker is built from, each time.
+pub(crate) struct Blueprint {
+    pub(crate) name: String,
+    pub(crate) stages: Vec<Stage>,
+    pub(crate) topic: String,
+    pub(crate) group: String,
+    /// Where delivery is exactly once.
+    pub(crate) transactional_id: Option<String>,
+    /// Nobody else takes the slot for as long as this is held.
+    pub(crate) _slot: Option<Slot>,
+    pub(crate) retry_group: String,
+    pub(crate) retry_targets: Vec<String>,
+    pub(crate) limits: WorkerLimits,
+    pub(crate) fetcher: Fetcher,
+    pub(crate) outbox: Outbox,
+    pub(crate) cancellations: Cancellations,
+    pub(crate) max_attempts: u32,
+    pub(crate) pipeline: Pipeline,
+}
+
+/// A worker that is built anew after an incident.
+pub struct Service<T: Transport> {
+    transport: T,
+    blueprint: Blueprint,
+    health: Arc<Health>,
+    metrics: Arc<Metrics>,
+    first: Worker<T>,
+}
+
+impl<T: Transport> Service<T> {
+    pub(crate) async fn new(
+        transport: T,
+        blueprint: Blueprint,
+        health: Arc<Health>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, TransportError> {
+        let first = blueprint.build(&transport, &health, &metrics).await?;
+        Ok(Self { transport, blueprint, health, metrics, first })
+    }
+
+    /// Works until `stop`, then finishes what runs, commits it and leaves the group. Beside the worker, jobs that wait
+    /// to be run again are sent back to their topics.
+    ///
+    /// # Errors
+    /// When the world is broken in a way that being built anew does not mend: see [`WorkerError`].
+    pub async fn run(self, stop: CancellationToken) -> Result<(), WorkerError> {
+        let Self { transport, mut blueprint, health, metrics, first } = self;
+        // Whichever ends with an error takes the other with it, in good order.
+        let stop = stop.child_token();
+        let redelivery = redeliver(transport.clone(), blueprint.redelivery(), stop.clone());
+        let redelivery = tokio::spawn(ending(stop.clone(), redelivery));
+        let worked =
+            ending(stop.clone(), work(&transport, &mut blueprint, &health, &metrics, first, &stop)).await;
+        let redelivered = redelivery.await?;
+        health.failed.store(worked.is_err() || redelivered.is_err(), Ordering::Relaxed);
+        worked.and(redelivered)
+    }
+}
+
+/// Stops everything else when the work ends.
+async fn ending<O>(stop: CancellationToken, work: impl Future<Output = O>) -> O {
+    let _stop = stop.drop_guard();
+    work.await
+}
+
+async fn work<T: Transport>(
+    transport: &T,
+    blueprint: &mut Blueprint,
+    health: &Arc<Health>,
+    metrics: &Arc<Metrics>,
+    first: Worker<T>,
+    stop: &CancellationToken,
+) -> Result<(), WorkerError> {
+    let mut worker = first;
+    let mut incidents = Incidents::default();
+    loop {
+        let Err(error) = worker.run(stop.clone()).await else { return Ok(()) };
+        let is_mended = match &error {
+            WorkerError::TooLarge(_) => blueprint.adopt_limits(transport).await?,
+            error => incidents.may_go_on(error),
+        };
+        if !is_mended {
+            return Err(error);
+        }
+        tracing::warn!(error = %Chain(&error), "the worker begins anew where its group is");
+        metrics.restarts.inc();
+        worker = loop {
+            if !paused(stop).await {
+                return Ok(());
+            }
+            let built = tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                built = blueprint.build(transport, health, metrics) => built,
+            };
+            if let Some(worker) = judged(built)? {
+                break worker;
+            }
+        };
+        health.failed.store(false, Ordering::Relaxed);
+    }
+}
+
+async fn redeliver<T: Transport>(
+    transport: T,
+    plan: RedeliveryPlan,
+    stop: CancellationToken,
+) -> Result<(), WorkerError> {
+    let mut incidents = Incidents::default();
+    loop {
+        let redelivery = loop {
+            let built = tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                built = plan.build(&transport) => built,
+            };
+            if let Some(redelivery) = judged(built)? {
+                break redelivery;
+            }
+            if !paused(&stop).await {
+                return Ok(());
+            }
+        };
+        let Err(error) = redelivery.run(stop.clone()).await else { return Ok(()) };
+        if !incidents.may_go_on(&error) {
+            return Err(error);
+        }
+        tracing::warn!(error = %Chain(&error), "the waiting jobs are read anew where their group is");
+    }
+}
+
+/// Pauses before something is built anew; false after a stop.
+async fn paused(stop: &CancellationToken) -> bool {
+    tokio::select! {
+        () = stop.cancelled() => false,
+        () = tokio::time::sleep(PAUSE) => true,
+    }
+}
+
+/// What was built; `None` if it should be tried again.
+fn judged<W>(built: Result<W, TransportError>) -> Result<Option<W>, WorkerError> {
+    match built {
+        Ok(built) => Ok(Some(built)),
+        Err(error) if error.is_fatal() => Err(error.into()),
+        Err(error) => {
+            tracing::warn!(error = %Chain(&error), "the worker cannot begin yet; trying again");
+            Ok(None)
+        }
+    }
+}
+
+/// What has happened to one worker.
+#[derive(Default)]
+struct Incidents {
+    fenced: Vec<Instant>,
+}
+
+impl Incidents {
+    /// Whether being built anew may mend it.
+    fn may_go_on(&mut self, error: &WorkerError) -> bool {
+        match error {
+            WorkerError::Interrupted { .. } => true,
+            WorkerError::Fenced { .. } => {
+                self.fenced.push(Instant::now());
+                self.fenced.retain(|at| at.elapsed() <= FENCED_WITHIN);
+                self.fenced.len() < FENCED_LIMIT
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What the redelivery is built from, each time.
+struct RedeliveryPlan {
+    group: String,
+    topics: Vec<String>,
+    targets: Vec<String>,
+    dead_letters: String,
+    transactional_id: Option<String>,
+    limits: WorkerLimits,
+}
+
+impl RedeliveryPlan {
+    async fn build<T: Transport>(&self, transport: &T) -> Result<Redelivery<T>, TransportError> {
+        let options = ConsumerOptions {
+            drain_timeout: self.limits.drain_timeout,
+            max_queued_records: 500,
+            ..ConsumerOptions::default()
+        };
+        let consumer = transport.consumer(&self.group, &self.topics, options).await?;
+        let delivery = exit(transport, &consumer, self.transactional_id.as_deref(), &self.limits).await?;
+        Ok(Redelivery::new(consumer, delivery, self.targets.clone(), self.dead_letters.clone()))
+    }
+}
+
+async fn exit<T: Transport>(
+    transport: &T,
+    consumer: &T::Consumer,
+    transactional_id: Option<&str>,
+    limits: &WorkerLimits,
+) -> Result<Delivery<T>, TransportError> {
+    Ok(match transactional_id {
+        None => Delivery::AtLeastOnce(AtLeastOnce::new(
+            transport.publisher().await?,
+            Committer::new(limits.commit_interval),
+        )),
+        Some(id) => {
+            let transactions = transport.transactions(id, consumer).await?;
+            Delivery::ExactlyOnce(ExactlyOnce::new(transactions, limits.transaction))
+        }
+    })
+}
+
+impl Blueprint {
+    async fn build<T: Transport>(
+        &self,
+        transport: &T,
+        health: &Arc<Health>,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Worker<T>, TransportError> {
+        let limits = self.limits.clone();
+        let options = ConsumerOptions {
+            drain_timeout: limits.drain_timeout,
+            // What waits between the poll thread and the loop comes on top of what the loop holds, so it is kept smaller.
+            max_queued_records: (limits.max_inflight_records / 4).max(1),
+            max_queued_bytes: (limits.max_inflight_bytes / 4).max(1),
+            ..ConsumerOptions::default()
+        };
+        let consumer = transport.consumer(&self.group, std::slice::from_ref(&self.topic), options).await?;
+        let delivery = exit(transport, &consumer, self.transactional_id.as_deref(), &limits).await?;
+        let processor = Processor {
+            pipeline: self.pipeline.clone(),
+            outbox: self.outbox.clone(),
+            metrics: metrics.pipeline(&self.name, &self.stages),
+            cancellations: self.cancellations.clone(),
+            max_attempts: self.max_attempts,
+        };
+        let fetcher = self.fetcher.clone();
+        let (health, metrics) = (Arc::clone(health), Arc::clone(metrics));
+        Ok(Worker::new(Parts { consumer, delivery, fetcher, processor, limits, health, metrics }))
+    }
+
+    fn redelivery(&self) -> RedeliveryPlan {
+        RedeliveryPlan {
+            group: self.retry_group.clone(),
+            topics: self.outbox.retries.iter().map(ToString::to_string).collect(),
+            targets: self.retry_targets.clone(),
+            dead_letters: self.outbox.dead_letters.to_string(),
+            transactional_id: self.transactional_id.as_ref().map(|id| format!("{id}.retry")),
+            limits: self.limits.clone(),
+        }
+    }
+
+    /// Learns what the topics take by now; whether that is less than what was believed.
+    async fn adopt_limits<T: Transport>(&mut self, transport: &T) -> Result<bool, TransportError> {
+        // What Kafka puts around a record in its batch.
+        const AROUND: usize = 256;
+        let outbox = &mut self.outbox;
+        let mut topics = vec![outbox.results.to_string(), outbox.dead_letters.to_string()];
+        topics.extend(outbox.next.iter().map(ToString::to_string));
+        let told = transport.max_record_bytes(&topics).await?;
+        let Some(smallest) = told.values().min().map(|bytes| bytes.saturating_sub(AROUND)) else {
+            return Ok(false);
+        };
+        let is_news = smallest < outbox.max_record_bytes;
+        if is_news {
+            tracing::warn!(
+                bytes = smallest,
+                "topics take smaller records than before; larger outcomes become failures"
+            );
+            outbox.max_record_bytes = smallest;
+        }
+        Ok(is_news)
+    }
+}
