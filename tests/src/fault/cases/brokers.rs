@@ -29,8 +29,8 @@ pub enum Victim {
 /// A broker dies, and comes back.
 pub(super) async fn kill(scene: &mut Scene<'_>, victim: Victim) -> Result<()> {
     let node = find(scene, victim).await?;
-    let since = SystemTime::now();
     block_in_place(|| scene.broker.kill(node))?;
+    let since = SystemTime::now();
     let is_outage = victim == Victim::Only;
     if is_outage {
         scene.lasts(AWAY).await?;
@@ -64,8 +64,8 @@ async fn find(scene: &mut Scene<'_>, victim: Victim) -> Result<u32> {
 pub(super) async fn two_of_three(scene: &mut Scene<'_>) -> Result<()> {
     let spared = 1 + scene.dice.below(3) as u32;
     let victims: Vec<u32> = (1..=3).filter(|node| *node != spared).collect();
-    let since = SystemTime::now();
     block_in_place(|| victims.iter().try_for_each(|node| scene.broker.kill(*node)))?;
+    let since = SystemTime::now();
     scene.lasts(LONG_AWAY).await?;
     block_in_place(|| victims.iter().try_for_each(|node| scene.broker.restart(*node)))?;
     say(&format!("  nodes {victims:?} were away for {:.0} s", since.elapsed()?.as_secs_f64()));

@@ -47,8 +47,8 @@ pub(super) async fn kills(scene: &mut Scene<'_>) -> Result<()> {
     let mut since = SystemTime::now();
     for _ in 0..KILLS {
         let (stage, slot) = (*scene.dice.pick(&STAGES), *scene.dice.pick(&SLOTS));
-        since = SystemTime::now();
         scene.fleet.kill(stage, slot).await?;
+        since = SystemTime::now();
         let pause = scene.dice.milliseconds(500..=4_000);
         scene.lasts(pause).await?;
     }

@@ -18,10 +18,10 @@ const MORE_PARTITIONS: usize = 10;
 /// One worker of each stage is suspended for longer than its session, and then goes on where it was.
 pub(super) async fn pause(scene: &mut Scene<'_>, time: Duration) -> Result<()> {
     let slot = *scene.dice.pick(&SLOTS);
-    let since = SystemTime::now();
     for stage in STAGES {
         scene.fleet.signal(stage, slot, Signal::STOP)?;
     }
+    let since = SystemTime::now();
     // The others take over in the meantime, if they can.
     let early = scene.lasts(time).await;
     for stage in STAGES {

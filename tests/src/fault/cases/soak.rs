@@ -80,11 +80,15 @@ async fn one(scene: &mut Scene<'_>, next: Next) -> Result<()> {
         Next::Kill | Next::Stop => VICTIM,
         _ => *scene.dice.pick(&SLOTS),
     };
-    let since = SystemTime::now();
+    // What is committed before it takes hold is no recovery.
+    let mut since = SystemTime::now();
     let what = format!("{next:?} {stage}/{slot}");
     let mut is_outage = false;
     match next {
-        Next::Kill => scene.fleet.kill(stage, slot).await?,
+        Next::Kill => {
+            scene.fleet.kill(stage, slot).await?;
+            since = SystemTime::now();
+        }
         Next::Stop => {
             scene.fleet.stop(stage, slot).await?;
             scene.fleet.add(stage, slot, &[])?;
@@ -99,6 +103,7 @@ async fn one(scene: &mut Scene<'_>, next: Next) -> Result<()> {
         Next::Broker => {
             let node = 1 + scene.dice.below(3) as u32;
             block_in_place(|| scene.broker.kill(node))?;
+            since = SystemTime::now();
             let time = scene.dice.milliseconds(1_000..=8_000);
             scene.lasts(time).await?;
             block_in_place(|| scene.broker.restart(node))?;
