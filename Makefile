@@ -20,7 +20,7 @@ BINARY := target/release/millstream
 # More for the demo's command line: make demo ARGS='--jobs 5000'
 ARGS :=
 
-.PHONY: help setup setup-runtime setup-tests build demo test lint bench fmt clean
+.PHONY: help setup setup-runtime setup-tests build demo test fault lint bench fmt clean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -60,6 +60,12 @@ demo: $(RUNTIME) ## Watch a thousand real images go through: embedded broker, th
 
 test: setup-tests ## Run every test, on a real Apache Kafka too
 	@.ci/test.sh
+
+# Which faults: make fault CASE=pause,kills MODE=exactly-once SEED=7 JOBS=20000 RATE=800; `short` and `soak` are cases, too.
+fault: setup-tests build ## Break everything under load, and save the table of what became of every job
+	MILLSTREAM_BIN=$(CURDIR)/$(BINARY) cargo run --quiet --release --package tests --bin fault -- \
+	    $(if $(CASE),--case $(CASE)) $(if $(MODE),--mode $(MODE)) $(if $(SEED),--seed $(SEED)) \
+	    $(if $(JOBS),--jobs $(JOBS)) $(if $(RATE),--rate $(RATE))
 
 lint: $(VENV) ## Check format, lints, documentation, dependency directions, licences, scripts
 	@deploy/need.sh cargo cc openssl-headers

@@ -57,9 +57,11 @@ if step build cargo build --release --package millstream; then
     # One at a time: each starts brokers and workers of its own, and they measure time.
     export MILLSTREAM_BIN=$PWD/target/release/millstream
     step system timeout --kill-after=30 2700 cargo test --package tests --no-fail-fast -- --test-threads=1 --nocapture
+    # The short set of `make fault`: a few thousand jobs a case, about ten minutes.
+    step fault timeout --kill-after=30 1500 cargo run --quiet --release --package tests --bin fault -- --case short
 else
     failed=$((failed + 1))
-    summary+="system       not run, for want of a binary"$'\n'
+    summary+="system, fault not run, for want of a binary"$'\n'
 fi
 
 printf '\n%-12s %-7s %6s %6s %7s %8s\n%s' step status passed failed skipped time "$summary"

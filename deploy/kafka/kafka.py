@@ -1,6 +1,7 @@
 """A real Apache Kafka on this machine: one node, or a cluster of three, in the background, in a folder of its own.
 
-    kafka.sh start [--nodes 1|3] [--secure] [--dir DIR] [--until-exit-of PID]   prints the bootstrap servers
+    kafka.sh start [--nodes 1|3] [--secure] [--advertise HOST:PORT,...] [--dir DIR] [--until-exit-of PID]
+                                                                prints the bootstrap servers
     kafka.sh env | status | stop        [--dir DIR]
     kafka.sh node-kill | node-stop | node-start N [--dir DIR]                   the outage of one broker, on the same port
 
@@ -23,7 +24,7 @@ import certificates
 import jars
 import ports
 import probe
-from settings import HOST, MTLS, PLAINTEXT, PORTS_PER_NODE, SASL, USER, properties
+from settings import HOST, MTLS, PLAINTEXT, PORTS_PER_NODE, PROXIED, SASL, USER, properties
 
 HERE = Path(__file__).resolve().parent
 DEFAULT_DIR = HERE.parents[1] / "target" / "kafka" / "default"
@@ -43,13 +44,15 @@ class Cluster:
             raise KafkaError(f"no Kafka was started in {folder}")
         facts = json.loads(self.note.read_text())
         self.id, self.ports, self.secure, self.password = facts["id"], facts["ports"], facts["secure"], facts["password"]
+        self.advertise = facts["advertise"]
         self.nodes = range(1, len(self.ports) // PORTS_PER_NODE + 1)
 
     @classmethod
-    def create(cls, folder, nodes, secure):
+    def create(cls, folder, nodes, secure, advertise):
         folder.mkdir(parents=True, exist_ok=True)
         taken = ports.reserve(folder, nodes * PORTS_PER_NODE)
         facts = {"id": cluster_id(), "ports": taken, "secure": secure, "password": secrets.token_hex(8)}
+        facts["advertise"] = advertise
         (folder / "cluster.json").write_text(json.dumps(facts))
         cluster = cls(folder)
         if secure:
@@ -147,6 +150,8 @@ class Cluster:
 
     def environment(self):
         values = {"MILLSTREAM_TEST_BROKERS": self.bootstrap(PLAINTEXT)}
+        if self.advertise:
+            values["MILLSTREAM_TEST_BEHIND_PROXIES"] = self.bootstrap(PROXIED)
         if self.secure:
             folder = self.folder / "certificates"
             values |= {
@@ -186,9 +191,12 @@ def start(folder, arguments):
         cluster.remove()
     elif folder.exists() and any(folder.iterdir()):
         raise KafkaError(f"{folder} is not empty and holds no Kafka of ours: choose another folder")
+    advertise = arguments.advertise.split(",") if arguments.advertise else []
+    if advertise and len(advertise) != arguments.nodes:
+        raise KafkaError(f"--advertise names {len(advertise)} addresses for {arguments.nodes} nodes: give one for each, in their order")
     jars.java()
     jars.resolve()
-    cluster = Cluster.create(folder, arguments.nodes, arguments.secure)
+    cluster = Cluster.create(folder, arguments.nodes, arguments.secure, advertise)
     try:
         cluster.format_storage()
         processes = {node: cluster.launch(node) for node in cluster.nodes}
@@ -278,6 +286,10 @@ def read_arguments():
     starting = command("start", start, "start nodes in the background, wait until they serve, print the bootstrap servers")
     starting.add_argument("--nodes", type=int, choices=(1, 3), default=1, help="1, or 3 with replication 3 (default: 1)")
     starting.add_argument("--secure", action="store_true", help="also listen with SASL over TLS and with mutual TLS; see `env`")
+    starting.add_argument(
+        "--advertise", metavar="HOST:PORT,...",
+        help="one more listener on each node, whose clients are sent to these addresses, where a proxy is to be; `env` tells its own",
+    )  # fmt: skip
     starting.add_argument("--until-exit-of", type=int, metavar="PID", help="stop by itself once that process is gone")
     command("stop", stop, "end every node of the instance and remove its folder")
     command("status", status, "say which nodes run and which brokers each sees; fails unless all run")

@@ -2,8 +2,8 @@
 
 HOST = "127.0.0.1"
 # The ports of one node, in the order in which they are reserved.
-PLAINTEXT, CONTROLLER, SASL, MTLS = range(4)
-PORTS_PER_NODE = 4
+PLAINTEXT, CONTROLLER, SASL, MTLS, PROXIED = range(5)
+PORTS_PER_NODE = 5
 USER = "millstream"
 
 
@@ -36,16 +36,26 @@ def listeners(cluster, node):
     if cluster.secure:
         names |= {"SASL": SASL, "MTLS": MTLS}
         protocols |= {"SASL": "SASL_SSL", "MTLS": "SSL"}
-    advertised = ",".join(f"{name}://{HOST}:{cluster.port(node, place)}" for name, place in names.items())
+    own = {name: f"{HOST}:{cluster.port(node, place)}" for name, place in names.items()}
+    told = dict(own)
+    if cluster.advertise:
+        # Clients that come through a proxy are sent back to it; the other brokers keep to the listener without one.
+        protocols["PROXIED"] = "PLAINTEXT"
+        own["PROXIED"] = f"{HOST}:{cluster.port(node, PROXIED)}"
+        told["PROXIED"] = cluster.advertise[node - 1]
     voters = ",".join(f"{voter}@{HOST}:{cluster.port(voter, CONTROLLER)}" for voter in cluster.nodes)
     return {
-        "listeners": f"{advertised},CONTROLLER://{HOST}:{cluster.port(node, CONTROLLER)}",
-        "advertised.listeners": advertised,
+        "listeners": f"{joined(own)},CONTROLLER://{HOST}:{cluster.port(node, CONTROLLER)}",
+        "advertised.listeners": joined(told),
         "listener.security.protocol.map": ",".join(f"{name}:{protocol}" for name, protocol in protocols.items()),
         "inter.broker.listener.name": "PLAINTEXT",
         "controller.listener.names": "CONTROLLER",
         "controller.quorum.voters": voters,
     }
+
+
+def joined(addresses):
+    return ",".join(f"{name}://{address}" for name, address in addresses.items())
 
 
 def replication(nodes):

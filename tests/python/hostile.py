@@ -1,6 +1,7 @@
 """Submit hostile records among good ones, each with the failure code that the contract gives it, and keep a journal.
 
     hostile.py --brokers B --topics PREFIX.PIPELINE --images FOLDER --hostile 1000 --good 1000 --max-bytes N --journal FILE
+               [--seed S] [--rate R]
 """
 
 import argparse
@@ -284,6 +285,7 @@ def main():
     parser.add_argument("--max-bytes", type=int, required=True, help="the pipeline's limit of a record")
     parser.add_argument("--journal", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rate", type=float, default=0, help="records a second (0: as fast as it goes)")
     asked = parser.parse_args()
 
     chance = random.Random(asked.seed)
@@ -316,6 +318,8 @@ def main():
         note["id"] = id if changes is not None and "ce_id" not in changes else None
         note |= {"stage": stage, "key": contract.shown(key), "original": contract.fingerprint(key, value, headers)}
         submitter.send(f"{asked.topics}.{stage}", key, value, headers, note)
+        if asked.rate:
+            submitter.producer.poll(1 / asked.rate)
     journal = submitter.finish()
     for note in journal:
         note["id"] = note["id"] or f"{note['topic']}/{note['partition']}/{note['offset']}"

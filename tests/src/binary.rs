@@ -102,12 +102,24 @@ pub fn command(arguments: &[&str]) -> Command {
 /// # Errors
 /// When it does not end within a minute.
 pub async fn millstream(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Ended> {
+    millstream_within(arguments, environment, Duration::from_secs(60)).await
+}
+
+/// The same for one that may take longer.
+///
+/// # Errors
+/// When it does not end in time.
+pub async fn millstream_within(
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+    within: Duration,
+) -> Result<Ended> {
     let folder = tempfile::tempdir()?;
     let start = Instant::now();
     let mut command = command(arguments);
     command.envs(environment.iter().copied());
     let mut process = Process::start("millstream", folder.path(), &mut command)?;
-    let status = process.wait(Duration::from_secs(60)).await;
+    let status = process.wait(within).await;
     let (stdout, stderr) = (process.stdout()?, process.stderr()?);
     let status =
         status.with_context(|| format!("millstream {arguments:?}\nstdout: {stdout}\nstderr: {stderr}"))?;

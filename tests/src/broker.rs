@@ -7,11 +7,14 @@ use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
+use crate::proxy::Proxy;
 use crate::repository;
 
 /// The brokers of one test, or those that tests share.
 pub struct Broker {
     bootstrap: String,
+    /// One before each node, if there are any.
+    proxies: Vec<Proxy>,
     /// The folder of an instance of our own; none where one that runs already is used.
     folder: Option<TempDir>,
 }
@@ -25,7 +28,9 @@ impl Broker {
         static SHARED: OnceCell<Broker> = OnceCell::const_new();
         SHARED
             .get_or_try_init(async || match std::env::var("MILLSTREAM_TEST_BROKERS") {
-                Ok(bootstrap) if !bootstrap.is_empty() => Ok(Self { bootstrap, folder: None }),
+                Ok(bootstrap) if !bootstrap.is_empty() => {
+                    Ok(Self { bootstrap, proxies: Vec::new(), folder: None })
+                }
                 _ => Self::start(&[]),
             })
             .await
@@ -55,11 +60,33 @@ impl Broker {
         Self::start(&["--secure"])
     }
 
+    /// Starts one or three nodes, each with a [`Proxy`] before a listener of its own: [`bootstrap`](Self::bootstrap) leads
+    /// past them, and [`through_proxies`](Self::through_proxies) through them.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn behind_proxies(nodes: usize) -> Result<Self> {
+        let mut proxies = Vec::new();
+        for _ in 0..nodes {
+            proxies.push(Proxy::bind().await?);
+        }
+        let advertised = addresses(&proxies);
+        let mut broker = Self::start(&["--nodes", &nodes.to_string(), "--advertise", &advertised])?;
+        let facts = broker.facts()?;
+        let behind =
+            facts.get("MILLSTREAM_TEST_BEHIND_PROXIES").context("kafka.sh names no such listener")?;
+        for (proxy, address) in proxies.iter().zip(behind.split(',')) {
+            proxy.stand_before(address.parse()?);
+        }
+        broker.proxies = proxies;
+        Ok(broker)
+    }
+
     fn start(options: &[&str]) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("millstream-kafka-").tempdir()?;
         // Whatever becomes of this process, the nodes do not outlive it.
         let us = std::process::id().to_string();
-        let mut broker = Self { bootstrap: String::new(), folder: Some(folder) };
+        let mut broker = Self { bootstrap: String::new(), proxies: Vec::new(), folder: Some(folder) };
         broker.bootstrap =
             broker.kafka("start", &[options, &["--until-exit-of", &us]].concat())?.trim().to_owned();
         Ok(broker)
@@ -68,6 +95,16 @@ impl Broker {
     /// Where clients find it.
     pub fn bootstrap(&self) -> &str {
         &self.bootstrap
+    }
+
+    /// Where clients find it that go through its proxies.
+    pub fn through_proxies(&self) -> String {
+        addresses(&self.proxies)
+    }
+
+    /// The proxies, node by node.
+    pub fn proxies(&self) -> &[Proxy] {
+        &self.proxies
     }
 
     /// Kills a node, as a power failure would.
@@ -83,10 +120,11 @@ impl Broker {
     /// # Errors
     /// When it does not come up.
     pub fn restart(&self, node: u32) -> Result<()> {
-        self.kafka("node-start", &[&node.to_string()]).map(drop)
+        // After a kill it goes through its data first, which takes its time where others want the processor, too.
+        self.kafka("node-start", &[&node.to_string(), "--timeout", "150"]).map(drop)
     }
 
-    /// Addresses, files and credentials of a secure instance, by their names in `kafka.sh env`.
+    /// Addresses, and files and credentials of a secure instance, by their names in `kafka.sh env`.
     ///
     /// # Errors
     /// When it is not ours.
@@ -108,6 +146,10 @@ impl Broker {
         ensure!(output.status.success(), "kafka.sh {command} {arguments:?}: {}", output.status);
         Ok(String::from_utf8(output.stdout)?)
     }
+}
+
+fn addresses(proxies: &[Proxy]) -> String {
+    proxies.iter().map(|proxy| proxy.address().to_string()).collect::<Vec<_>>().join(",")
 }
 
 impl Drop for Broker {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// What a producer submitted, each job acknowledged by the brokers.
+/// What a producer submitted. An id that was submitted several times stands there as often.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Journal {
     /// Every job.
@@ -33,6 +33,13 @@ pub struct Job {
     pub time: String,
     /// Its `traceparent`.
     pub traceparent: String,
+    /// Whether the brokers have said that they have it. Otherwise they may have it all the same.
+    #[serde(default = "yes")]
+    pub acknowledged: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A record on `results`.
@@ -48,7 +55,8 @@ pub struct Terminal {
     pub key: Option<String>,
     /// Its `ce_id`.
     pub id: Option<String>,
-    /// All its headers in their order; a value that is not UTF-8 in hexadecimal, after `hex:`.
+    /// All its headers in their order; a value that is not UTF-8 in hexadecimal, after `hex:`. None in a lean reading.
+    #[serde(default)]
     pub headers: Vec<(String, Option<String>)>,
     /// A result or a failure.
     #[serde(flatten)]
@@ -63,9 +71,11 @@ pub enum Answer {
     Result {
         /// The elements of each output.
         outputs: BTreeMap<String, Vec<Value>>,
-        /// The time sheet among others.
+        /// The time sheet among others. None in a lean reading.
+        #[serde(default)]
         parameters: BTreeMap<String, Value>,
-        /// Name and version.
+        /// Name and version. None in a lean reading.
+        #[serde(default)]
         model: BTreeMap<String, String>,
     },
     /// A failure.

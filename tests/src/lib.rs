@@ -9,9 +9,11 @@
 pub mod binary;
 pub mod broker;
 pub mod contract;
+pub mod fault;
 pub mod http;
 pub mod journal;
 pub mod process;
+pub mod proxy;
 pub mod python;
 pub mod setting;
 pub mod turn;

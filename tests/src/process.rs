@@ -114,8 +114,21 @@ impl Process {
     /// # Errors
     /// When it has ended.
     pub fn peak_memory_mib(&self) -> Result<u64> {
+        self.memory_mib("VmHWM:")
+    }
+
+    /// The memory that it has resident now, in MiB.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn resident_mib(&self) -> Result<u64> {
+        self.memory_mib("VmRSS:")
+    }
+
+    fn memory_mib(&self, field: &str) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
+        let line = line.with_context(|| format!("no {field}"))?;
         let kib: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
         Ok(kib / 1024)
     }

@@ -1,6 +1,7 @@
 //! What one test plays in: a folder, a configuration, and topics that nobody else uses.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -39,7 +40,10 @@ impl Stages {
 /// A folder, a configuration, and topics that nobody else uses.
 pub struct Setting {
     folder: TempDir,
+    /// Where the configuration finds the brokers.
     brokers: String,
+    /// Where the scripts find them.
+    direct: String,
     prefix: String,
 }
 
@@ -93,12 +97,20 @@ impl Setting {
     /// # Errors
     /// When it cannot be written.
     pub fn without_topics(brokers: &str, name: &str, tables: &str) -> Result<Self> {
+        Self::through(brokers, brokers, name, tables)
+    }
+
+    /// The same, where the configuration and the scripts that submit and read find the brokers by different addresses.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn through(brokers: &str, direct: &str, name: &str, tables: &str) -> Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let folder = tempfile::Builder::new().prefix(&format!("millstream-{name}-")).tempdir()?;
         // Brokers that were there before keep the topics of older runs.
         let run = std::time::UNIX_EPOCH.elapsed()?.as_secs();
         let prefix = format!("test-{name}-{run}-{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let setting = Self { folder, brokers: brokers.to_owned(), prefix };
+        let setting = Self { folder, brokers: brokers.to_owned(), direct: direct.to_owned(), prefix };
         setting.write(tables)?;
         Ok(setting)
     }
@@ -167,6 +179,11 @@ format = "json"
         &self.brokers
     }
 
+    /// Where the brokers are for whoever does not go through proxies.
+    pub fn direct(&self) -> &str {
+        &self.direct
+    }
+
     /// The common part of the topics' names.
     pub fn topics(&self) -> String {
         format!("{}.{PIPELINE}", self.prefix)
@@ -219,7 +236,7 @@ format = "json"
         let images = digits().join("images").display().to_string();
         let journal = self.file("journal.json");
         let arguments = [
-            ("--brokers", self.brokers.clone()),
+            ("--brokers", self.direct.clone()),
             ("--topic", self.topic(stage)),
             ("--pipeline", PIPELINE.to_owned()),
             ("--images", images),
@@ -260,7 +277,7 @@ format = "json"
     /// When the time is up.
     pub async fn results_of(&self, ids: usize, within: Duration) -> Result<()> {
         let arguments = [
-            ("--brokers", self.brokers.clone()),
+            ("--brokers", self.direct.clone()),
             ("--topic", self.topic("results")),
             ("--until", ids.to_string()),
             ("--timeout", within.as_secs().to_string()),
@@ -278,6 +295,26 @@ format = "json"
         self.read("results.json")
     }
 
+    /// Hands every record on `results` to `take`, without its headers: a million of them fit no memory at once.
+    ///
+    /// # Errors
+    /// When it cannot be read or decoded, or not in that time.
+    pub async fn each_result(&self, within: Duration, mut take: impl FnMut(&Terminal)) -> Result<()> {
+        let timeout = within.as_secs().to_string();
+        let mut arguments = flat(&[
+            ("--brokers", self.direct.clone()),
+            ("--topic", self.topic("results")),
+            ("--report", self.file("results.lines")),
+            ("--timeout", timeout),
+        ]);
+        arguments.push("--lines".to_owned());
+        python::start(self.folder(), "collect.py", &arguments)?.finish(within).await?;
+        for line in BufReader::new(fs::File::open(self.file("results.lines"))?).lines() {
+            take(&serde_json::from_str(&line?).context("a line of results.lines is not as expected")?);
+        }
+        Ok(())
+    }
+
     /// Every record on `dead-letters`.
     ///
     /// # Errors
@@ -289,7 +326,7 @@ format = "json"
 
     async fn collect(&self, topic: &str, report: &str, more: &[&str]) -> Result<()> {
         let named = [
-            ("--brokers", self.brokers.clone()),
+            ("--brokers", self.direct.clone()),
             ("--topic", self.topic(topic)),
             ("--report", self.file(report)),
         ];
@@ -320,7 +357,7 @@ format = "json"
         max_bytes: usize,
     ) -> Result<Vec<HostileRecord>> {
         let arguments = [
-            ("--brokers", self.brokers.clone()),
+            ("--brokers", self.direct.clone()),
             ("--topics", self.topics()),
             ("--images", digits().join("images").display().to_string()),
             ("--hostile", hostile.to_string()),
@@ -343,7 +380,7 @@ format = "json"
             end: i64,
         }
         let arguments = [
-            ("--brokers", self.brokers.clone()),
+            ("--brokers", self.direct.clone()),
             ("--group", self.topic(stage)),
             ("--topic", self.topic(stage)),
         ];
@@ -352,11 +389,16 @@ format = "json"
         Ok(end - committed)
     }
 
-    fn file(&self, name: &str) -> String {
+    /// The path of a file in its folder.
+    pub fn file(&self, name: &str) -> String {
         self.folder.path().join(name).display().to_string()
     }
 
-    fn read<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<T> {
+    /// Reads a report of a script.
+    ///
+    /// # Errors
+    /// When it is not there, or not as expected.
+    pub fn read<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<T> {
         let text = fs::read(self.folder.path().join(name)).with_context(|| format!("cannot read {name}"))?;
         serde_json::from_slice(&text).with_context(|| format!("{name} is not as expected"))
     }

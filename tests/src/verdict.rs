@@ -1,6 +1,6 @@
 //! Is everything answered, once, rightly and in order? A pure function of what was submitted and what is on `results`.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use serde_json::Value;
@@ -15,9 +15,9 @@ const TOLERANCE: f64 = 1e-5;
 pub struct Verdict {
     /// How many jobs were submitted.
     pub jobs: usize,
-    /// Ids without a result.
+    /// Acknowledged ids with fewer results than they were submitted times.
     pub lost: Vec<String>,
-    /// Ids with a result more than once.
+    /// Ids with more results than that, once for each.
     pub repeated: Vec<String>,
     /// Results that nobody asked for.
     pub strangers: Vec<String>,
@@ -31,55 +31,91 @@ pub struct Verdict {
     pub scattered: Vec<String>,
 }
 
-impl Verdict {
-    /// Looks at everything.
-    pub fn of(journal: &Journal, results: &[Terminal], reference: &Reference) -> Self {
-        let mut verdict = Self { jobs: journal.jobs.len(), ..Self::default() };
-        let jobs: HashMap<&str, &Job> = journal.jobs.iter().map(|job| (job.id.as_str(), job)).collect();
-        let mut seen = HashSet::new();
-        // Partitions are read side by side, but the records of each come in their order.
-        let mut last_of_key: BTreeMap<&str, u64> = BTreeMap::new();
-        for result in results {
-            let id = result.id.as_deref().unwrap_or("(no id)");
-            let Some(job) = jobs.get(id) else {
-                verdict.strangers.push(id.to_owned());
-                continue;
-            };
-            verdict.judge_answer(job, result, reference);
-            if !seen.insert(id) {
-                verdict.repeated.push(id.to_owned());
-                // Where repeats are allowed, it is the first results that keep the order.
-                continue;
-            }
-            if let Some(key) = &job.key {
-                let newest = last_of_key.entry(key).or_insert(job.sequence);
-                if *newest > job.sequence {
-                    verdict.disordered.push(format!("{id}: {key} {} after {newest}", job.sequence));
-                }
-                *newest = job.sequence.max(*newest);
-                if result.partition != job.partition {
-                    verdict
-                        .scattered
-                        .push(format!("{id}: {key} in {}, not {}", result.partition, job.partition));
-                }
-            }
+/// Whether outputs are what a job asked for.
+pub type IsRight<'a> = &'a (dyn Fn(&Job, &BTreeMap<String, Vec<Value>>) -> Result<(), String> + Sync);
+
+/// Looks at results one by one, as they are read: a soak has more of them than fit into memory.
+pub struct Judge<'a> {
+    verdict: Verdict,
+    /// Each id with its job, how often it was submitted, and how many results it has.
+    jobs: HashMap<&'a str, (&'a Job, u32, u32)>,
+    /// Partitions are read side by side, but the records of each come in their order.
+    last_of_key: BTreeMap<&'a str, u64>,
+    is_right: IsRight<'a>,
+}
+
+impl<'a> Judge<'a> {
+    /// Nothing has been read yet.
+    pub fn new(journal: &'a Journal, is_right: IsRight<'a>) -> Self {
+        let mut jobs: HashMap<&str, (&Job, u32, u32)> = HashMap::with_capacity(journal.jobs.len());
+        for job in &journal.jobs {
+            jobs.entry(&job.id).or_insert((job, 0, 0)).1 += 1;
         }
-        let lost = journal.jobs.iter().filter(|job| !seen.contains(job.id.as_str()));
-        verdict.lost = lost.map(|job| job.id.clone()).collect();
-        verdict
+        let verdict = Verdict { jobs: journal.jobs.len(), ..Verdict::default() };
+        Self { verdict, jobs, last_of_key: BTreeMap::new(), is_right }
     }
 
-    fn judge_answer(&mut self, job: &Job, result: &Terminal, reference: &Reference) {
+    /// Looks at the next result.
+    pub fn look_at(&mut self, result: &Terminal) {
+        let id = result.id.as_deref().unwrap_or("(no id)");
+        let Some((job, submitted, seen)) = self.jobs.get_mut(id) else {
+            self.verdict.strangers.push(id.to_owned());
+            return;
+        };
+        self.verdict.judge_answer(job, result, self.is_right);
+        *seen += 1;
+        if *seen > 1 {
+            // Whoever submits an id twice gets two results, and no more.
+            if *seen > *submitted {
+                self.verdict.repeated.push(id.to_owned());
+            }
+            // Where repeats are allowed, it is the first results that keep the order.
+            return;
+        }
+        let Some(key) = &job.key else { return };
+        let newest = self.last_of_key.entry(key).or_insert(job.sequence);
+        if *newest > job.sequence {
+            self.verdict.disordered.push(format!("{id}: {key} {} after {newest}", job.sequence));
+        }
+        *newest = job.sequence.max(*newest);
+        if job.acknowledged && result.partition != job.partition {
+            let (is, was) = (result.partition, job.partition);
+            self.verdict.scattered.push(format!("{id}: {key} in {is}, not {was}"));
+        }
+    }
+
+    /// What is wrong, once everything has been looked at. A job that nobody acknowledged may have a result or none.
+    pub fn verdict(mut self) -> Verdict {
+        for (id, (job, submitted, seen)) in &self.jobs {
+            if job.acknowledged && seen < submitted {
+                self.verdict.lost.push((*id).to_owned());
+            }
+        }
+        self.verdict.lost.sort_unstable();
+        self.verdict
+    }
+}
+
+impl Verdict {
+    /// Looks at everything that the digits pipeline answered.
+    pub fn of(journal: &Journal, results: &[Terminal], reference: &Reference) -> Self {
+        let is_right =
+            |job: &Job, outputs: &BTreeMap<String, Vec<Value>>| digits_are_right(reference, job, outputs);
+        let mut judge = Judge::new(journal, &is_right);
+        for result in results {
+            judge.look_at(result);
+        }
+        judge.verdict()
+    }
+
+    fn judge_answer(&mut self, job: &Job, result: &Terminal, is_right: IsRight<'_>) {
         if result.key != job.key {
             self.wrong.push(format!("{}: has the key {:?}, not {:?}", job.id, result.key, job.key));
         }
         match &result.answer {
             Answer::Failure { failure } => self.failed.push(format!("{}: {failure:?}", job.id)),
             Answer::Result { outputs, .. } => {
-                let right = reference.answers.get(&job.image);
-                if let Err(difference) =
-                    right.ok_or("no such image".to_owned()).and_then(|it| compare(it, outputs))
-                {
+                if let Err(difference) = is_right(job, outputs) {
                     self.wrong.push(format!("{} ({}): {difference}", job.id, job.image));
                 }
             }
@@ -128,6 +164,18 @@ impl fmt::Display for Verdict {
         }
         Ok(())
     }
+}
+
+/// Whether the digits pipeline answered as ONNX Runtime does in Python.
+///
+/// # Errors
+/// How they differ.
+pub fn digits_are_right(
+    reference: &Reference,
+    job: &Job,
+    outputs: &BTreeMap<String, Vec<Value>>,
+) -> Result<(), String> {
+    compare(reference.answers.get(&job.image).ok_or("no such image")?, outputs)
 }
 
 /// The outputs of the digits pipeline against what they should be.

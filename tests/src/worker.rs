@@ -42,6 +42,19 @@ impl Worker {
     /// # Errors
     /// When the process does not start.
     pub fn start_with(setting: &Setting, stages: &str, environment: &[(&str, &str)]) -> Result<Self> {
+        Self::start_as(setting, stages, &[], environment)
+    }
+
+    /// The same with additional arguments and environment.
+    ///
+    /// # Errors
+    /// When the process does not start.
+    pub fn start_as(
+        setting: &Setting,
+        stages: &str,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let config = setting.config();
         let config = config.to_str().context("temporary folders have names in UTF-8")?;
@@ -56,7 +69,7 @@ impl Worker {
             "--http",
             "127.0.0.1:0",
         ]);
-        command.envs(environment.iter().copied());
+        command.args(arguments).envs(environment.iter().copied());
         let first = stages.split(',').next().unwrap_or(stages);
         let name = format!("worker-{first}-{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let process = Process::start(&name, setting.folder(), &mut command)?;

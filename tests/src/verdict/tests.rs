@@ -77,6 +77,30 @@ fn a_repeated_one_is_not_exactly_once() {
 }
 
 #[test]
+fn an_id_that_was_submitted_twice_has_two_results_and_no_more() {
+    let mut journal = journal();
+    let again = journal.jobs[3].clone();
+    journal.jobs.push(again);
+    let with = |copies: usize| {
+        let mut results = results();
+        results.extend(std::iter::repeat_n(results[3].clone(), copies));
+        let verdict = Verdict::of(&journal, &results, &reference());
+        (verdict.lost.len(), verdict.repeated.len())
+    };
+    assert_eq!((with(0), with(1), with(2)), ((1, 0), (0, 0), (0, 1)));
+}
+
+#[test]
+fn a_job_that_was_not_acknowledged_may_have_a_result_or_none() {
+    let mut journal = journal();
+    journal.jobs[7].acknowledged = false;
+    let mut results = results();
+    assert_eq!(Verdict::of(&journal, &results, &reference()), good());
+    results.remove(7);
+    assert_eq!(Verdict::of(&journal, &results, &reference()), good());
+}
+
+#[test]
 fn a_stranger_is_found() {
     let verdict = judged(|results| {
         let mut stranger = results[0].clone();
