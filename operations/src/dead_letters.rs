@@ -3,9 +3,9 @@
 //! Everything reads up to a fixed [end](ends), taken once: what is listed before a question is asked is what is sent or
 //! deleted after it, and a replay never meets what its own jobs have failed with.
 //!
-//! - [`list`] counts those that a [`Filter`] lets through and gives the newest; [`find`] gives whole ones.
+//! - [`list()`] counts those that a [`Filter`] lets through and gives the newest; [`find`] gives whole ones.
 //! - [`Payload`] is what was in one, for people.
-//! - [`replay`] sends them again; the newest of each job only, since the older ones are earlier failures of the same.
+//! - [`replay()`] sends them again; the newest of each job only, since the older ones are earlier failures of the same.
 //! - [`plan_purge`] says up to which offsets they can be deleted.
 
 mod filter;

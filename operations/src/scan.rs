@@ -8,6 +8,8 @@ use transport::{Offset, ReadFrom, Reader, Received, Transport, TransportError};
 
 /// How long reading may stand still before the brokers count as out of reach.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a topic may refuse to be opened.
+const OPEN_PATIENCE: Duration = Duration::from_secs(10);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -24,7 +26,7 @@ pub(crate) async fn ends<T: Transport>(
 ) -> Result<Ends, TransportError> {
     let deadline = Instant::now() + patience;
     loop {
-        let ends = transport.reader(topic, ReadFrom::End).await?.end().clone();
+        let ends = reader(transport, topic, ReadFrom::End).await?.end().clone();
         let end_of = |partition| ends.get(partition).copied().unwrap_or(Offset::ZERO);
         let behind = floor.iter().find(|(partition, floor)| end_of(partition) < **floor);
         let Some((partition, floor)) = behind else { return Ok(ends) };
@@ -42,6 +44,24 @@ pub(crate) async fn ends<T: Transport>(
     }
 }
 
+/// Opens a reader; brokers that are about to find out who leads get the time for it.
+async fn reader<T: Transport>(
+    transport: &T,
+    topic: &str,
+    from: ReadFrom,
+) -> Result<T::Reader, TransportError> {
+    let deadline = Instant::now() + OPEN_PATIENCE;
+    loop {
+        match transport.reader(topic, from.clone()).await {
+            Err(error) if error.is_retryable() && Instant::now() < deadline => {
+                tracing::debug!(%error, topic, "cannot open the topic for now; trying again");
+                sleep(PAUSE).await;
+            }
+            opened => return opened,
+        }
+    }
+}
+
 /// The records of a topic up to a fixed end, in order within each partition.
 pub(crate) struct Scan<'a, R> {
     topic: &'a str,
@@ -56,7 +76,7 @@ pub(crate) async fn open<'a, T: Transport>(
     from: ReadFrom,
     ends: &'a Ends,
 ) -> Result<Scan<'a, T::Reader>, TransportError> {
-    let reader = transport.reader(topic, from).await?;
+    let reader = reader(transport, topic, from).await?;
     Ok(Scan { topic, reader, ends })
 }
 

@@ -1,10 +1,11 @@
 //! Asks where topics begin and end and what a group has committed of them, without being a member of it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset as NativeOffset, TopicPartitionList};
 
 use super::errors::{client_error, read_advice};
@@ -17,6 +18,9 @@ use crate::record::{Offset, Partition};
 /// How long the brokers may take for one answer. Offsets of a transaction that is being ended are waited for, and the brokers
 /// give up on a transaction within its timeout.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Where partitions begin and end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -104,7 +108,7 @@ async fn ask<T: Send + 'static>(
     group: Option<&str>,
     what: String,
     topics: &[String],
-    question: impl FnOnce(&BaseConsumer, TopicPartitionList) -> Result<T, KafkaError> + Send + 'static,
+    question: impl Fn(&BaseConsumer, TopicPartitionList) -> Result<T, KafkaError> + Send + 'static,
 ) -> Result<T, TransportError> {
     let mut client = Settings::reader(config)?.client_config();
     if let Some(group) = group {
@@ -126,22 +130,51 @@ async fn ask<T: Send + 'static>(
             let found =
                 found.ok_or_else(|| unavailable(format!("the topic `{topic}` does not exist; create it")))?;
             if let Some(error) = found.error() {
-                let code = rdkafka::error::RDKafkaErrorCode::from(error);
+                let code = RDKafkaErrorCode::from(error);
                 return Err(unavailable(format!("`{topic}`: {code}{}", read_advice(code))));
             }
             for partition in found.partitions() {
                 partitions.add_partition(topic, partition.id());
             }
         }
-        question(&client, partitions).map_err(|error| {
-            let advice = error.rdkafka_error_code().map(read_advice).filter(|advice| !advice.is_empty());
-            unavailable(format!("{error}{}", advice.unwrap_or("; see that the brokers are up")))
-        })
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let error = match question(&client, partitions.clone()) {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            if !error.rdkafka_error_code().is_some_and(is_passing) || Instant::now() >= deadline {
+                let advice = error.rdkafka_error_code().map(read_advice).filter(|advice| !advice.is_empty());
+                let advice = advice.unwrap_or("; see that the brokers are up");
+                return Err(unavailable(format!("{error}{advice}")));
+            }
+            tracing::debug!(%error, "asking the brokers again");
+            thread::park_timeout(PAUSE);
+        }
     });
     asked.await.map_err(|error| TransportError::Fatal {
         what: "cannot ask the brokers".into(),
         reason: error.to_string(),
     })?
+}
+
+/// Whether brokers are only about to find out who is to answer. A client that is new has nobody else to ask again.
+fn is_passing(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::NotCoordinator
+            | RDKafkaErrorCode::CoordinatorLoadInProgress
+            | RDKafkaErrorCode::CoordinatorNotAvailable
+            | RDKafkaErrorCode::WaitingForCoordinator
+            | RDKafkaErrorCode::NotLeaderForPartition
+            | RDKafkaErrorCode::LeaderNotAvailable
+            | RDKafkaErrorCode::OffsetNotAvailable
+            | RDKafkaErrorCode::UnknownLeaderEpoch
+            | RDKafkaErrorCode::FencedLeaderEpoch
+            | RDKafkaErrorCode::BrokerTransportFailure
+            | RDKafkaErrorCode::NetworkException
+            | RDKafkaErrorCode::RequestTimedOut
+    )
 }
 
 /// The offsets that are there.
