@@ -70,6 +70,7 @@ class TopicReader:
             "enable.auto.commit": False,
             "auto.offset.reset": "error",
             "isolation.level": "read_committed",
+            "enable.partition.eof": True,
             "fetch.wait.max.ms": 100,
             "reconnect.backoff.max.ms": 1_000,
             "fetch.message.max.bytes": 8_000_000,
@@ -89,10 +90,15 @@ class TopicReader:
 
     def chunk(self):
         """What has come, possibly nothing. Errors of single brokers are theirs to get over."""
-        messages = self.consumer.consume(5_000, timeout=0.2)
-        good = [message for message in messages if message.error() is None]
-        for message in good:
-            self.next_offsets[message.partition()] = message.offset() + 1
+        good = []
+        for message in self.consumer.consume(5_000, timeout=0.2):
+            if message.error() is None:
+                self.next_offsets[message.partition()] = message.offset() + 1
+                good.append(message)
+            elif message.error().code() == KafkaError._PARTITION_EOF:
+                # What a transaction ends with is no record, so the last record may not be the last offset.
+                known = self.next_offsets[message.partition()]
+                self.next_offsets[message.partition()] = max(known, message.offset())
         return good
 
     def to_end(self):
