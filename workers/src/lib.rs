@@ -30,6 +30,7 @@ pub mod ahead;
 pub mod attempt_mark;
 pub mod breaker;
 pub mod cancellations;
+mod name;
 mod notes;
 pub mod slot;
 pub mod suspects;

@@ -43,6 +43,8 @@ pub(crate) struct Blueprint {
     pub(crate) group: String,
     /// Where delivery is exactly once.
     pub(crate) transactional_id: Option<String>,
+    /// The name of this worker in its groups, where membership is static.
+    pub(crate) instance_id: Option<String>,
     /// Nobody else takes the slot for as long as this is held.
     pub(crate) _slot: Option<Slot>,
     pub(crate) retry_group: String,
@@ -212,6 +214,7 @@ struct RedeliveryPlan {
     targets: Vec<String>,
     dead_letters: String,
     transactional_id: Option<String>,
+    instance_id: Option<String>,
     limits: WorkerLimits,
 }
 
@@ -220,6 +223,7 @@ impl RedeliveryPlan {
         let options = ConsumerOptions {
             drain_timeout: self.limits.drain_timeout,
             max_queued_records: 500,
+            instance_id: self.instance_id.clone(),
             ..ConsumerOptions::default()
         };
         let consumer = transport.consumer(&self.group, &self.topics, options).await?;
@@ -259,6 +263,7 @@ impl Blueprint {
             // What waits between the poll thread and the loop comes on top of what the loop holds, so it is kept smaller.
             max_queued_records: (limits.max_inflight_records / 4).max(1),
             max_queued_bytes: (limits.max_inflight_bytes / 4).max(1),
+            instance_id: self.instance_id.clone(),
             ..ConsumerOptions::default()
         };
         let consumer = transport.consumer(&self.group, std::slice::from_ref(&self.topic), options).await?;
@@ -282,6 +287,7 @@ impl Blueprint {
             targets: self.retry_targets.clone(),
             dead_letters: self.outbox.dead_letters.to_string(),
             transactional_id: self.transactional_id.as_ref().map(|id| format!("{id}.retry")),
+            instance_id: self.instance_id.clone(),
             limits: self.limits.clone(),
         }
     }

@@ -91,15 +91,32 @@ pub async fn join<T: Transport>(
     warm_up(&pipeline).await;
     health.models_warm.store(true, Ordering::Relaxed);
     let topics = config.topic_names(name);
-    let slot = match (declared.delivery, &config.worker.slot) {
-        (DeliveryMode::AtLeastOnce, _) => None,
-        (DeliveryMode::ExactlyOnce, Some(slot)) => Some(Slot::named(slot)?),
-        (DeliveryMode::ExactlyOnce, None) => Some(Slot::claim(&config.group(name, first))),
+    let group = config.group(name, first);
+    let is_transactional = declared.delivery == DeliveryMode::ExactlyOnce;
+    let slot = match &config.worker.slot {
+        _ if !is_transactional && !config.worker.static_membership => None,
+        Some(slot) => Some(Slot::named(slot)?),
+        None => Some(Slot::claim(&group)),
+    };
+    let name_in_groups = |slot: &Slot| {
+        if !slot.outlasts_restarts() {
+            tracing::warn!(
+                slot = slot.name(),
+                "worker.static_membership has no effect: under a random slot this worker is another member after each restart"
+            );
+            return None;
+        }
+        // The workers of all stages share the group that reads the retry topics.
+        Some(format!("{first}.{}", slot.name()))
     };
     let blueprint = Blueprint {
         topic: topics.of_stage(first).to_owned(),
-        group: config.group(name, first),
-        transactional_id: slot.as_ref().map(|slot| format!("{}.{}", config.group(name, first), slot.name())),
+        transactional_id: slot
+            .as_ref()
+            .filter(|_| is_transactional)
+            .map(|slot| format!("{group}.{}", slot.name())),
+        instance_id: slot.as_ref().filter(|_| config.worker.static_membership).and_then(name_in_groups),
+        group,
         _slot: slot,
         retry_group: format!("{}.{name}.retry", config.topics.prefix),
         retry_targets: Stage::ALL.map(|stage| topics.of_stage(stage).to_owned()).to_vec(),

@@ -37,7 +37,7 @@ impl Settings {
         // Members that assign eagerly and members that assign cooperatively cannot share a group, hence never eagerly.
         settings.set("partition.assignment.strategy", "cooperative-sticky");
         // A crash is noticed within the session timeout; a member with a fixed name gets the time to restart instead.
-        let session = if config.group_instance_id.is_some() { "45000" } else { "15000" };
+        let session = if options.instance_id.is_some() { "45000" } else { "15000" };
         settings.set("session.timeout.ms", session);
         settings.set("heartbeat.interval.ms", "3000");
         // This is also how long a rebalance waits for a member that hangs. The poll thread does nothing but poll, so
@@ -46,7 +46,7 @@ impl Settings {
         // A group that starts late must read the jobs submitted before it.
         settings.set("auto.offset.reset", "earliest");
         settings.set("enable.partition.eof", "false");
-        if let Some(instance) = &config.group_instance_id {
+        if let Some(instance) = &options.instance_id {
             settings.set("group.instance.id", instance);
         }
         settings.apply(&config.consumer, "consumer", overrides::CONSUMER)?;
