@@ -25,6 +25,7 @@ pub mod fetch;
 mod process;
 mod publish;
 mod redelivery;
+mod topic_limits;
 
 pub mod ahead;
 pub mod attempt_mark;

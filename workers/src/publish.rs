@@ -15,6 +15,7 @@ use crate::dead_letter;
 use crate::fetch::{Origin, micros_between};
 use crate::metrics::PipelineMetrics;
 use crate::process::{as_micros, micros};
+use crate::topic_limits::TopicLimits;
 
 /// Where this worker's records go, and what is stamped on them.
 #[derive(Debug, Clone)]
@@ -31,8 +32,8 @@ pub(crate) struct Outbox {
     pub(crate) source: String,
     pub(crate) encoding: Encoding,
     pub(crate) provenance: Provenance,
-    /// The largest record that the topics take, headers included.
-    pub(crate) max_record_bytes: usize,
+    /// The largest record that each topic takes, headers included.
+    pub(crate) limits: TopicLimits,
 }
 
 impl Outbox {
@@ -49,7 +50,7 @@ impl Outbox {
             None => self.result(origin, processed, metrics),
         };
         match record {
-            Ok(record) if fits(&record, self.max_record_bytes) => {
+            Ok(record) if self.takes(&record) => {
                 tracing::debug!(
                     job_id = %origin.id, stage = %self.stage, topic = %origin.received.position.partition.topic,
                     partition = origin.received.position.partition.index,
@@ -60,10 +61,11 @@ impl Outbox {
             }
             Ok(record) => {
                 let message = format!(
-                    "outcome: {} bytes are more than the {} that may be written; return fewer or smaller tensors, or raise \
+                    "outcome: {} bytes are more than the {} that {} takes; return fewer or smaller tensors, or raise \
                      limits.max_record_bytes together with the topics' max.message.bytes",
                     record.size(),
-                    self.max_record_bytes
+                    self.limits.of(&record.topic),
+                    record.topic
                 );
                 let failure = origin.failure(self.stage, FailureCode::TooLarge, message, false);
                 self.failed(origin, failure, metrics, records);
@@ -88,12 +90,13 @@ impl Outbox {
         );
         metrics.settled(failure.code.as_str());
         metrics.dead_lettered(failure.code);
-        let dead_letter = dead_letter::record(&self.dead_letters, origin, &failure, self.max_record_bytes);
+        let max_bytes = self.limits.of(&self.dead_letters);
+        let dead_letter = dead_letter::record(&self.dead_letters, origin, &failure, max_bytes);
         let body = schemas::encode_outcome(&Outcome::Failure(failure), Encoding::MessagePack)
             .expect("a failure holds only strings and numbers, which MessagePack always takes");
         self.renew(origin, MessageKind::Failure, Encoding::MessagePack);
         let mut terminal = self.record(&self.results, origin, &origin.headers, body);
-        if !fits(&terminal, self.max_record_bytes) {
+        if !self.takes(&terminal) {
             // The key or the headers of the job are themselves too large. It must be answered all the same, or no
             // record behind it ever would be: with its id, and nothing else of what the producer wrote.
             let headers = self.headers_of_ours(origin, MessageKind::Failure);
@@ -129,7 +132,7 @@ impl Outbox {
             value: origin.received.record.value.clone(),
             headers: pairs.map(|(name, value)| Header { name, value }).collect(),
         };
-        if !fits(&record, self.max_record_bytes) {
+        if !self.takes(&record) {
             return self.failed(origin, failure.clone(), metrics, records);
         }
         tracing::info!(
@@ -138,6 +141,11 @@ impl Outbox {
         );
         metrics.settled("retried");
         records.push(record);
+    }
+
+    /// Whether the record's topic takes it.
+    pub(crate) fn takes(&self, record: &Record) -> bool {
+        fits(record, self.limits.of(&record.topic))
     }
 
     /// Headers that owe nothing to the producer but the id, so that their size is known.

@@ -23,7 +23,7 @@ use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::process::Processor;
 use crate::publish::Outbox;
-use crate::redelivery::Redelivery;
+use crate::redelivery::{Redelivery, Returns};
 use crate::slot::Slot;
 use crate::worker::{Chain, Parts, Worker, WorkerError, WorkerLimits};
 
@@ -86,7 +86,7 @@ impl<T: Transport> Service<T> {
         let Self { transport, mut blueprint, health, metrics, first } = self;
         // Whichever ends with an error takes the other with it, in good order.
         let stop = stop.child_token();
-        let redelivery = redeliver(transport.clone(), blueprint.redelivery(), stop.clone());
+        let redelivery = redeliver(transport.clone(), blueprint.redelivery(&metrics), stop.clone());
         let redelivery = tokio::spawn(ending(stop.clone(), redelivery));
         let worked =
             ending(stop.clone(), work(&transport, &mut blueprint, &health, &metrics, first, &stop)).await;
@@ -115,7 +115,7 @@ async fn work<T: Transport>(
     loop {
         let Err(error) = worker.run(stop.clone()).await else { return Ok(()) };
         let is_mended = match &error {
-            WorkerError::TooLarge(_) => blueprint.adopt_limits(transport).await?,
+            WorkerError::TooLarge(_) => blueprint.outbox.limits.learn(transport).await?,
             error => incidents.may_go_on(error),
         };
         if !is_mended {
@@ -141,7 +141,7 @@ async fn work<T: Transport>(
 
 async fn redeliver<T: Transport>(
     transport: T,
-    plan: RedeliveryPlan,
+    mut plan: RedeliveryPlan,
     stop: CancellationToken,
 ) -> Result<(), WorkerError> {
     let mut incidents = Incidents::default();
@@ -159,7 +159,11 @@ async fn redeliver<T: Transport>(
             }
         };
         let Err(error) = redelivery.run(stop.clone()).await else { return Ok(()) };
-        if !incidents.may_go_on(&error) {
+        let is_mended = match &error {
+            WorkerError::TooLarge(_) => plan.outbox.limits.learn(&transport).await?,
+            error => incidents.may_go_on(error),
+        };
+        if !is_mended {
             return Err(error);
         }
         tracing::warn!(error = %Chain(&error), "the waiting jobs are read anew where their group is");
@@ -212,7 +216,9 @@ struct RedeliveryPlan {
     group: String,
     topics: Vec<String>,
     targets: Vec<String>,
-    dead_letters: String,
+    stages: Vec<Stage>,
+    outbox: Outbox,
+    metrics: Arc<Metrics>,
     transactional_id: Option<String>,
     instance_id: Option<String>,
     limits: WorkerLimits,
@@ -227,8 +233,14 @@ impl RedeliveryPlan {
             ..ConsumerOptions::default()
         };
         let consumer = transport.consumer(&self.group, &self.topics, options).await?;
-        let delivery = exit(transport, &consumer, self.transactional_id.as_deref(), &self.limits).await?;
-        Ok(Redelivery::new(consumer, delivery, self.targets.clone(), self.dead_letters.clone()))
+        let transport = self.outbox.limits.applied_to(transport);
+        let delivery = exit(&transport, &consumer, self.transactional_id.as_deref(), &self.limits).await?;
+        let returns = Returns {
+            targets: self.targets.clone(),
+            outbox: self.outbox.clone(),
+            metrics: self.metrics.pipeline(&self.outbox.pipeline, &self.stages),
+        };
+        Ok(Redelivery::new(consumer, delivery, returns))
     }
 }
 
@@ -267,7 +279,8 @@ impl Blueprint {
             ..ConsumerOptions::default()
         };
         let consumer = transport.consumer(&self.group, std::slice::from_ref(&self.topic), options).await?;
-        let delivery = exit(transport, &consumer, self.transactional_id.as_deref(), &limits).await?;
+        let transport = self.outbox.limits.applied_to(transport);
+        let delivery = exit(&transport, &consumer, self.transactional_id.as_deref(), &limits).await?;
         let processor = Processor {
             pipeline: self.pipeline.clone(),
             outbox: self.outbox.clone(),
@@ -280,37 +293,17 @@ impl Blueprint {
         Ok(Worker::new(Parts { consumer, delivery, fetcher, processor, limits, health, metrics }))
     }
 
-    fn redelivery(&self) -> RedeliveryPlan {
+    fn redelivery(&self, metrics: &Arc<Metrics>) -> RedeliveryPlan {
         RedeliveryPlan {
             group: self.retry_group.clone(),
             topics: self.outbox.retries.iter().map(ToString::to_string).collect(),
             targets: self.retry_targets.clone(),
-            dead_letters: self.outbox.dead_letters.to_string(),
+            stages: self.stages.clone(),
+            outbox: self.outbox.clone(),
+            metrics: Arc::clone(metrics),
             transactional_id: self.transactional_id.as_ref().map(|id| format!("{id}.retry")),
             instance_id: self.instance_id.clone(),
             limits: self.limits.clone(),
         }
-    }
-
-    /// Learns what the topics take by now; whether that is less than what was believed.
-    async fn adopt_limits<T: Transport>(&mut self, transport: &T) -> Result<bool, TransportError> {
-        // What Kafka puts around a record in its batch.
-        const AROUND: usize = 256;
-        let outbox = &mut self.outbox;
-        let mut topics = vec![outbox.results.to_string(), outbox.dead_letters.to_string()];
-        topics.extend(outbox.next.iter().map(ToString::to_string));
-        let told = transport.max_record_bytes(&topics).await?;
-        let Some(smallest) = told.values().min().map(|bytes| bytes.saturating_sub(AROUND)) else {
-            return Ok(false);
-        };
-        let is_news = smallest < outbox.max_record_bytes;
-        if is_news {
-            tracing::warn!(
-                bytes = smallest,
-                "topics take smaller records than before; larger outcomes become failures"
-            );
-            outbox.max_record_bytes = smallest;
-        }
-        Ok(is_news)
     }
 }

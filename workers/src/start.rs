@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use schemas::{RetryDelay, Stage};
+use schemas::{RetryDelay, Stage, TopicNames};
 use stages::{LoadError, Pipeline, PipelineSpec};
 use transport::{Transport, TransportError};
 
@@ -15,6 +15,7 @@ use crate::metrics::Metrics;
 use crate::publish::Outbox;
 use crate::service::{Blueprint, Service};
 use crate::slot::{Slot, SlotError};
+use crate::topic_limits::TopicLimits;
 
 /// Why a worker could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -88,9 +89,10 @@ pub async fn join<T: Transport>(
 ) -> Result<Service<T>, StartError> {
     let (first, last) = neighbours(stages)?;
     let declared = &config.pipelines[name];
-    warm_up(&pipeline).await;
-    health.models_warm.store(true, Ordering::Relaxed);
     let topics = config.topic_names(name);
+    let topic_limits = TopicLimits::new(config.max_outcome_bytes(), written_topics(&topics));
+    let ((), topic_limits) = tokio::join!(warm_up(&pipeline), topic_limits.look_up(transport));
+    health.models_warm.store(true, Ordering::Relaxed);
     let group = config.group(name, first);
     let is_transactional = declared.delivery == DeliveryMode::ExactlyOnce;
     let slot = match &config.worker.slot {
@@ -138,7 +140,7 @@ pub async fn join<T: Transport>(
             source: format!("/millstream/{name}/{last}"),
             encoding: declared.results.into(),
             provenance: pipeline.provenance().clone(),
-            max_record_bytes: config.max_outcome_bytes(),
+            limits: topic_limits,
         },
         cancellations: Cancellations::start(transport, &topics.cancellations).await,
         max_attempts: declared.retry.max_attempts,
@@ -152,6 +154,14 @@ pub async fn join<T: Transport>(
         "worker joins its group"
     );
     Ok(service)
+}
+
+/// Every topic that a worker may write to: outcomes, and jobs that are run again, whichever stage they go back to.
+fn written_topics(topics: &TopicNames) -> Vec<String> {
+    let mut written = Stage::ALL.map(|stage| topics.of_stage(stage).to_owned()).to_vec();
+    written.extend([topics.results.clone(), topics.dead_letters.clone()]);
+    written.extend(topics.retries.iter().cloned());
+    written
 }
 
 /// The first and last of stages that have no gap between them.

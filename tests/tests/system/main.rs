@@ -8,6 +8,7 @@ mod fused;
 mod hostile;
 mod idle;
 mod journey;
+mod membership;
 mod operations;
 mod outage;
 mod privacy;

@@ -17,6 +17,12 @@ use crate::consumer::ConsumerOptions;
 use crate::error::ConfigError;
 use crate::secret::Secret;
 
+/// The setting for how many bytes of records a batch may gather.
+pub(super) const BATCH_SIZE: &str = "batch.size";
+
+/// What it is by default.
+pub(super) const BATCH_BYTES: usize = 512 * 1024;
+
 /// Settings of one client. Every value is held as a secret, because some are, and none is worth the risk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Settings(BTreeMap<String, Secret>);
@@ -86,7 +92,7 @@ impl Settings {
         settings.set("linger.ms", "2");
         // Below what a topic takes: a broker refuses a batch as a whole, and small records must not fail with a large
         // one. A record larger than this is a batch of its own.
-        settings.set("batch.size", "524288");
+        settings.set(BATCH_SIZE, &BATCH_BYTES.to_string());
         settings.set("compression.type", "lz4");
         settings.set("message.max.bytes", "4194304");
         // The defaults hold a gibibyte.

@@ -27,7 +27,7 @@ fn outbox(next: Option<&str>, digest: Option<&str>) -> Outbox {
             model_digest: digest.map(Into::into),
             pipeline_digest: "pd".into(),
         },
-        max_record_bytes: 10_000,
+        limits: TopicLimits::new(10_000, Vec::new()),
     }
 }
 
@@ -163,7 +163,7 @@ fn a_failure_is_terminal_and_the_dead_letter_is_the_record_as_it_came() {
 
 #[test]
 fn an_outcome_too_large_for_its_topic_is_a_failure_instead() {
-    let records = succeed(&Outbox { max_record_bytes: 300, ..outbox(None, Some("md")) });
+    let records = succeed(&Outbox { limits: TopicLimits::new(300, Vec::new()), ..outbox(None, Some("md")) });
     assert_eq!(headers(&records[0]).kind, Some(MessageKind::Failure));
     assert_eq!(&*records[1].topic, "dead");
 }
