@@ -234,7 +234,12 @@ impl RedeliveryPlan {
         };
         let consumer = transport.consumer(&self.group, &self.topics, options).await?;
         let transport = self.outbox.limits.applied_to(transport);
-        let delivery = exit(&transport, &consumer, self.transactional_id.as_deref(), &self.limits).await?;
+        let exit = Exit {
+            transactional_id: self.transactional_id.as_deref(),
+            limits: &self.limits,
+            metrics: &self.metrics,
+        };
+        let delivery = exit.open(&transport, &consumer).await?;
         let returns = Returns {
             targets: self.targets.clone(),
             outbox: self.outbox.clone(),
@@ -244,22 +249,33 @@ impl RedeliveryPlan {
     }
 }
 
-async fn exit<T: Transport>(
-    transport: &T,
-    consumer: &T::Consumer,
-    transactional_id: Option<&str>,
-    limits: &WorkerLimits,
-) -> Result<Delivery<T>, TransportError> {
-    Ok(match transactional_id {
-        None => Delivery::AtLeastOnce(AtLeastOnce::new(
-            transport.publisher().await?,
-            Committer::new(limits.commit_interval),
-        )),
-        Some(id) => {
-            let transactions = transport.transactions(id, consumer).await?;
-            Delivery::ExactlyOnce(ExactlyOnce::new(transactions, limits.transaction))
-        }
-    })
+/// How outcomes leave and offsets are committed.
+struct Exit<'a> {
+    /// Where delivery is exactly once.
+    transactional_id: Option<&'a str>,
+    limits: &'a WorkerLimits,
+    metrics: &'a Metrics,
+}
+
+impl Exit<'_> {
+    async fn open<T: Transport>(
+        self,
+        transport: &T,
+        consumer: &T::Consumer,
+    ) -> Result<Delivery<T>, TransportError> {
+        let Self { transactional_id, limits, metrics } = self;
+        Ok(match transactional_id {
+            None => Delivery::AtLeastOnce(AtLeastOnce::new(
+                transport.publisher().await?,
+                Committer::new(limits.commit_interval),
+            )),
+            Some(id) => {
+                let transactions = transport.transactions(id, consumer).await?;
+                let metrics = metrics.transactions.clone();
+                Delivery::ExactlyOnce(ExactlyOnce::new(transactions, limits.transaction, metrics))
+            }
+        })
+    }
 }
 
 impl Blueprint {
@@ -280,7 +296,8 @@ impl Blueprint {
         };
         let consumer = transport.consumer(&self.group, std::slice::from_ref(&self.topic), options).await?;
         let transport = self.outbox.limits.applied_to(transport);
-        let delivery = exit(&transport, &consumer, self.transactional_id.as_deref(), &limits).await?;
+        let exit = Exit { transactional_id: self.transactional_id.as_deref(), limits: &limits, metrics };
+        let delivery = exit.open(&transport, &consumer).await?;
         let processor = Processor {
             pipeline: self.pipeline.clone(),
             outbox: self.outbox.clone(),

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::future::{Future, pending};
+use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -365,7 +366,8 @@ impl<T: Transport> Worker<T> {
                 let positions = batch.entries.iter().map(|entry| &entry.origin.received.position);
                 positions.for_each(|position| self.ahead.dispatched(position));
                 if verdict == Verdict::Convicted {
-                    batch.entries.iter_mut().for_each(|entry| convict(entry, deaths));
+                    let stage = blamed(&self.processor.pipeline.stages());
+                    batch.entries.iter_mut().for_each(|entry| convict(entry, stage, deaths));
                 }
                 self.start(batch);
             }
@@ -718,13 +720,17 @@ async fn learned(learning: &mut Option<Learning>) -> Result<Vec<Committed>, Tran
     }
 }
 
+/// The stage that a process most likely died in: the one with the model, or else the first.
+fn blamed(stages: &RangeInclusive<Stage>) -> Stage {
+    if stages.contains(&Stage::Inference) { Stage::Inference } else { *stages.start() }
+}
+
 /// This record has killed too many workers: it is not run any more.
-fn convict(entry: &mut Entry, deaths: u32) {
+fn convict(entry: &mut Entry, stage: Stage, deaths: u32) {
     let message = format!(
         "the worker's process died {deaths} times while it ran this job alone; it is not run again \
          (worker.max_crashes = {deaths})"
     );
-    let stage = Stage::Inference;
     entry.work = Work::Fail(entry.origin.failure(stage, FailureCode::ModelError, message, false));
 }
 

@@ -401,6 +401,16 @@ async fn an_outcome_larger_than_its_topic_takes_fails_without_a_new_beginning() 
     assert_eq!(bench.metrics.restarts.get(), 0);
 }
 
+#[test]
+fn a_death_is_blamed_on_the_model_where_there_is_one() {
+    use Stage::{Inference, Postprocess, Preprocess};
+    let check = |first, last, expect| assert_eq!(blamed(&(first..=last)), expect);
+    check(Preprocess, Postprocess, Inference);
+    check(Preprocess, Preprocess, Preprocess);
+    check(Inference, Postprocess, Inference);
+    check(Postprocess, Postprocess, Postprocess);
+}
+
 const EXACTLY: &str = "delivery = 'exactly-once'\n[worker]\nslot = 's'";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -429,5 +439,9 @@ async fn whatever_happens_to_transactions_nothing_is_lost_or_doubled() {
         ids.sort_by(f32::total_cmp);
         assert_eq!(ids, numbers(0..200).collect::<Vec<_>>(), "{fault:?}");
         assert_eq!(bench.committed().values().sum::<i64>(), 200, "{fault:?}");
+        let transactions = &bench.metrics.transactions;
+        let undone = (transactions.aborted.get(), transactions.unanswered.get());
+        assert_eq!(undone, if matches!(fault, Aborted) { (2, 0) } else { (0, 2) }, "{fault:?}");
+        assert!(transactions.committed.get() > 0, "{fault:?}");
     }
 }
