@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use schemas::{FailureCode, Stage, Timestamp};
+use schemas::{Failure, FailureCode, Stage, Timestamp};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -73,6 +73,23 @@ pub enum WorkerError {
         /// What it says.
         reason: String,
     },
+    /// A job failed in a stage that is declared to stop then.
+    #[error(
+        "job {id} ({position}) failed in {stage} of pipeline {pipeline} with {code}: {message}; \
+         pipelines.{pipeline}.on_failure.{stage} = \"stop\", so it was not answered, nor was its batch: mend the cause and \
+         start the worker again, or give the job up with `millstream cancel {pipeline} --id '{id}'` and then start it",
+        stage = failure.stage, code = failure.code, message = failure.message
+    )]
+    Stopped {
+        /// The pipeline.
+        pipeline: String,
+        /// The job.
+        id: String,
+        /// Where it lies.
+        position: Position,
+        /// What it failed with.
+        failure: Failure,
+    },
     /// A batch panicked outside the places where that is contained.
     #[error("a batch panicked: this is a bug in millstream; nothing of the batch was committed")]
     Panicked(#[from] JoinError),
@@ -84,6 +101,11 @@ pub enum WorkerError {
 impl WorkerError {
     pub(crate) fn of_publishing(error: PublishError) -> Self {
         if error.too_large() { Self::TooLarge(error) } else { Self::Publish(error) }
+    }
+
+    /// Whether it is certain that no job killed the worker, so that none must be suspected of it.
+    fn is_orderly(&self) -> bool {
+        matches!(self, Self::Stopped { .. } | Self::Model { .. })
     }
 
     /// Whether Kafka could not be reached or refused, rather than a defect of this program.
@@ -229,6 +251,9 @@ impl<T: Transport> Worker<T> {
         if outcome.is_ok() {
             self.health.draining.store(true, Ordering::Relaxed);
             outcome = self.finish().await;
+        }
+        if outcome.as_ref().is_err_and(WorkerError::is_orderly) {
+            self.abandon().await;
         }
         self.health.failed.store(outcome.is_err(), Ordering::Relaxed);
         self.consumer.close().await;
@@ -493,26 +518,33 @@ impl<T: Transport> Worker<T> {
         self.metrics.rebalanced(if revocation.lost { "lost" } else { "revoked" });
         self.metrics.partitions.sub(partitions.len() as i64);
         CrashPoint::InRevoke.pass();
-        if revocation.lost {
+        let handed_over = if revocation.lost {
             self.health.assigned.store(false, Ordering::Relaxed);
             tracing::warn!(partitions = %names(&partitions), "partitions lost; another worker repeats what was unfinished");
+            Ok(())
         } else {
-            // The poll thread lets go after the drain timeout, done or not; part of it is kept for the last note.
-            let let_go = Instant::now() + self.limits.drain_timeout;
-            let drained = self.drain_until(let_go - self.limits.drain_timeout / 5).await?;
-            let rested = self.rest(&partitions, let_go).await?;
-            if drained && rested {
-                tracing::info!(partitions = %names(&partitions), forgotten, "partitions revoked; their work is committed");
-            } else {
-                tracing::warn!(
-                    partitions = %names(&partitions), limit = ?self.limits.drain_timeout,
-                    "partitions revoked before their work was done; their next owner repeats it \
-                     (raise worker.drain_timeout_ms if batches take that long)"
-                );
-            }
-        }
+            self.hand_over(&partitions, forgotten).await
+        };
+        // After an error too: whatever this worker still committed would set their next owner back.
         self.forget(&partitions);
         drop(revocation);
+        handed_over
+    }
+
+    async fn hand_over(&mut self, partitions: &[Partition], forgotten: usize) -> Result<(), WorkerError> {
+        // The poll thread lets go after the drain timeout, done or not; part of it is kept for the last note.
+        let let_go = Instant::now() + self.limits.drain_timeout;
+        let drained = self.drain_until(let_go - self.limits.drain_timeout / 5).await?;
+        let rested = self.rest(partitions, let_go).await?;
+        if drained && rested {
+            tracing::info!(partitions = %names(partitions), forgotten, "partitions revoked; their work is committed");
+        } else {
+            tracing::warn!(
+                partitions = %names(partitions), limit = ?self.limits.drain_timeout,
+                "partitions revoked before their work was done; their next owner repeats it \
+                 (raise worker.drain_timeout_ms if batches take that long)"
+            );
+        }
         Ok(())
     }
 
@@ -549,6 +581,17 @@ impl<T: Transport> Worker<T> {
             tracing::info!(left_for_others = unread, "what was finished is committed");
         }
         Ok(())
+    }
+
+    /// Ends at a batch that is not answered: what was answered before it is committed, and that nobody died over the rest
+    /// is noted, or its jobs would be suspected of it after the next start.
+    async fn abandon(&mut self) {
+        for batch in self.running.drain(..) {
+            batch.finished.abort();
+        }
+        if let Err(error) = self.finish().await {
+            tracing::warn!(error = %Chain(&error), "what was answered before was not all committed, and is answered again");
+        }
     }
 
     /// Waits until nothing runs and everything is committed; false when the deadline came first.

@@ -1,15 +1,12 @@
 //! What every record of a job has in common, in a few bits: compared, never shown.
 
 use bytes::Bytes;
-use schemas::{Headers, Parameter, Parameters, TimeSheet, Timestamp};
+use schemas::{DEFAULTED_PARAMETERS, Headers, Parameter, Parameters, TimeSheet, Timestamp};
 
 use super::names::hash;
 
 /// Matches everything: what a record does not tell.
 pub(super) const UNKNOWN: u32 = 0;
-
-/// What a result in place of a failure adds to the job's parameters.
-const OF_A_DEFAULT: [&str; 4] = ["defaulted", "failure_stage", "failure_code", "failure_message"];
 
 /// Headers that begin so are this project's, and may change on the way.
 const OF_OURS: &str = "ms_";
@@ -47,7 +44,7 @@ pub(super) fn of_headers(headers: &Headers, time: &Timestamp) -> u32 {
 pub(super) fn of_parameters(parameters: &Parameters) -> u32 {
     let mut sheet = Parameters::new();
     TimeSheet::default().write(&mut sheet);
-    let own = |name: &str| !sheet.contains_key(name) && !OF_A_DEFAULT.contains(&name);
+    let own = |name: &str| !sheet.contains_key(name) && !DEFAULTED_PARAMETERS.contains(&name);
     let own: Vec<_> = parameters.iter().filter(|(name, _)| own(name)).map(hashable).collect();
     fold(hash(&own))
 }

@@ -415,3 +415,5 @@ async fn whatever_happens_to_transactions_nothing_is_lost_or_doubled() {
         assert_eq!(bench.committed().values().sum::<i64>(), 200, "{fault:?}");
     }
 }
+
+mod on_failure;
