@@ -151,6 +151,10 @@ fn tensors(stage: Stage, declared: &[DefaultTensor], limits: &Limits) -> Result<
         return Err(ConfigFault::new(path, advice));
     }
     for (index, DefaultTensor { name, datatype, .. }) in declared.iter().enumerate() {
+        if name.is_empty() {
+            let message = "is empty; name the tensor as the pipeline's results do";
+            return Err(ConfigFault::new(format!("{path}[{index}].name"), message));
+        }
         if declared[..index].iter().any(|earlier| earlier.name == *name) {
             let message = format!("another tensor is called `{name}` already; give each its own name");
             return Err(ConfigFault::new(format!("{path}[{index}].name"), message));
@@ -164,9 +168,26 @@ fn tensors(stage: Stage, declared: &[DefaultTensor], limits: &Limits) -> Result<
     let json = Some(Encoding::Json.content_type());
     let job = schemas::decode_job(json, &Bytes::from(body), limits).map_err(|error| {
         let place = error.path.strip_prefix("inputs").unwrap_or_default();
-        ConfigFault::new(format!("{path}{place}"), error.message)
+        let is_in_data = |(index, _): &(usize, &DefaultTensor)| place.starts_with(&format!("[{index}].data"));
+        let message = match declared.iter().enumerate().find(is_in_data) {
+            Some((_, tensor)) => format!("{}; {}", error.message, wanted(tensor)),
+            None => error.message,
+        };
+        ConfigFault::new(format!("{path}{place}"), message)
     })?;
     Ok(job.inputs)
+}
+
+/// What the data of this tensor would have to be.
+fn wanted(DefaultTensor { datatype, shape, .. }: &DefaultTensor) -> String {
+    let element = match datatype {
+        Datatype::Bool => "true or false",
+        Datatype::Bytes => "text",
+        Datatype::Fp16 | Datatype::Bf16 | Datatype::Fp32 | Datatype::Fp64 => "a finite number",
+        _ => "an integer in its range",
+    };
+    let count = shape.iter().fold(1_u64, |count, dimension| count.saturating_mul(*dimension));
+    format!("write {count} elements, flat or nested as the shape, each of them {element}")
 }
 
 #[cfg(test)]

@@ -117,7 +117,12 @@ impl Processor {
             Policy::Skip => outbox.failed_without_dead_letter(origin, failure, metrics, records),
             Policy::Stop => {
                 let (id, position) = (origin.id.to_string(), origin.received.position.clone());
-                return Err(WorkerError::Stopped { pipeline: outbox.pipeline.clone(), id, position, failure });
+                return Err(WorkerError::Stopped {
+                    pipeline: outbox.pipeline.clone(),
+                    id,
+                    position,
+                    failure,
+                });
             }
             Policy::Default(tensors) => {
                 let default = Job { inputs: tensors.clone(), parameters };

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use schemas::{
-    DEFAULTED_PARAMETERS, Encoding, Failure, FailureCode, Headers, Job, JobResult, MessageKind, Outcome, Retry, RetryDelay, Stage,
-    TimeSheet, Timestamp,
+    DEFAULTED_PARAMETERS, Encoding, Failure, FailureCode, Headers, Job, JobResult, MessageKind, Outcome,
+    Retry, RetryDelay, Stage, TimeSheet, Timestamp,
 };
 use stages::{Processed, Provenance, StageTimes};
 use transport::{Header, Record};

@@ -134,10 +134,8 @@ pub async fn join<T: Transport>(
         },
         cancellations: Cancellations::start(transport, &topics.cancellations).await,
         max_attempts: declared.retry.max_attempts,
-        on_failure: Policies::new(&declared.on_failure, &config.limits).map_err(|fault| StartError::OnFailure {
-            pipeline: name.to_owned(),
-            fault,
-        })?,
+        on_failure: Policies::new(&declared.on_failure, &config.limits)
+            .map_err(|fault| StartError::OnFailure { pipeline: name.to_owned(), fault })?,
         name: name.to_owned(),
         stages: stages.to_vec(),
         pipeline,

@@ -49,20 +49,41 @@ fn each_fault_names_its_key_and_what_would_be_right() {
 #[test]
 fn what_becomes_of_failures_is_checked_where_it_is_declared() {
     let check_default = |tensors: &str, path: &str, mentions: &str| {
-        let declared = format!("{DIGITS}[pipelines.digits.on_failure]\ninference = {{ default = [{tensors}] }}");
+        let declared =
+            format!("{DIGITS}[pipelines.digits.on_failure]\ninference = {{ default = [{tensors}] }}");
         check(&declared, &format!("pipelines.digits.on_failure.inference.default{path}"), mentions);
     };
     let label = "{ name = 'label', datatype = 'BYTES', shape = [1], data = ['unknown'] }";
     check_default("", "", "at least one tensor");
     check_default(&format!("{label}, {label}"), "[1].name", "`label` already");
     check_default("{ name = '', datatype = 'BYTES', shape = [1], data = ['x'] }", "[0].name", "empty");
-    check_default("{ name = 'x', datatype = 'FP16', shape = [1], data = [1] }", "[0].datatype", "declare FP32");
-    check_default("{ name = 'x', datatype = 'FP32', shape = [2], data = [1] }", "[0].data", "1 elements");
-    check_default("{ name = 'x', datatype = 'INT8', shape = [1], data = [1000] }", "[0].data", "INT8");
-    check_default("{ name = 'x', datatype = 'FP32', shape = [1], data = ['1'] }", "[0].data", "number");
-    check_default("{ name = 'x', datatype = 'FP32', shape = [1], data = [nan] }", "[0].data", "number");
+    check_default(
+        "{ name = 'x', datatype = 'FP16', shape = [1], data = [1] }",
+        "[0].datatype",
+        "declare FP32",
+    );
+    check_default(
+        "{ name = 'x', datatype = 'FP32', shape = [2], data = [1] }",
+        "[0].data",
+        "write 2 elements",
+    );
+    check_default(
+        "{ name = 'x', datatype = 'INT8', shape = [1], data = [1000] }",
+        "[0].data",
+        "an integer in its range",
+    );
+    check_default(
+        "{ name = 'x', datatype = 'FP32', shape = [1], data = ['1'] }",
+        "[0].data",
+        "a finite number",
+    );
+    check_default(
+        "{ name = 'x', datatype = 'FP32', shape = [1], data = [nan] }",
+        "[0].data",
+        "a finite number",
+    );
     let nine = "{ name = 'x', datatype = 'BOOL', shape = [1, 1, 1, 1, 1, 1, 1, 1, 1], data = [true] }";
-    check_default(nine, "[0].shape", "9 dimensions");
+    check_default(nine, "[0].shape", "8 dimensions");
 }
 
 #[test]
@@ -75,8 +96,7 @@ fn what_becomes_of_failures_is_declared_stage_by_stage() {
     assert_eq!(declared.check(), []);
     let on_failure = &declared.pipelines["digits"].on_failure;
     assert_eq!(on_failure.without_dead_letters().collect::<Vec<_>>(), [Stage::Preprocess]);
-    let [(Stage::Postprocess, Ok(tensors))] =
-        &on_failure.defaults(&declared.limits).collect::<Vec<_>>()[..]
+    let [(Stage::Postprocess, Ok(tensors))] = &on_failure.defaults(&declared.limits).collect::<Vec<_>>()[..]
     else {
         panic!("one default, of postprocess")
     };

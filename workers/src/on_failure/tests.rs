@@ -2,7 +2,8 @@ use super::*;
 use crate::config::Config;
 
 fn policies(declared: &str) -> Policies {
-    let text = format!("[models.m]\npath = 'm'\n[pipelines.p]\nmodel = 'm'\n[pipelines.p.on_failure]\n{declared}");
+    let text =
+        format!("[models.m]\npath = 'm'\n[pipelines.p]\nmodel = 'm'\n[pipelines.p.on_failure]\n{declared}");
     let config: Config = toml::from_str(&text).unwrap();
     Policies::new(&config.pipelines["p"].on_failure, &config.limits).unwrap()
 }
@@ -14,7 +15,8 @@ fn stage_and_code_decide() {
          inference = { default = [{ name = 'y', datatype = 'BOOL', shape = [1], data = [false] }] }",
     );
     let check = |stage: &str, code, expect: &str| {
-        let failure = Failure { stage: stage.into(), code, message: String::new(), attempt: 1, retriable: false };
+        let failure =
+            Failure { stage: stage.into(), code, message: String::new(), attempt: 1, retriable: false };
         let got = match policies.of(&failure) {
             Policy::DeadLetter => "dead-letter",
             Policy::Skip => "skip",

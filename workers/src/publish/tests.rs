@@ -150,7 +150,10 @@ fn a_default_is_a_result_that_says_what_failed() {
         let [record] = records.as_slice() else { panic!("one record, not {records:?}") };
         assert_eq!((&*record.topic, record.key.as_deref()), ("results", Some(b"k".as_slice())));
         let headers = headers(record);
-        assert_eq!((headers.kind, headers.defaulted()), (Some(MessageKind::Result), Some(FailureCode::Timeout)));
+        assert_eq!(
+            (headers.kind, headers.defaulted()),
+            (Some(MessageKind::Result), Some(FailureCode::Timeout))
+        );
         assert_eq!((headers.id.unwrap().as_str(), headers.model.as_deref()), ("job-1", Some("digits")));
         let JobResult { outputs, parameters, .. } = result(record);
         assert_eq!(outputs[0].byte_strings().unwrap().collect::<Vec<_>>(), [b"unknown"]);
@@ -188,7 +191,10 @@ fn an_ordinary_result_is_no_default_whatever_its_producer_says() {
         assert_eq!(unknown, [("tenant".to_owned(), Some(Bytes::from("acme")))]);
         if next.is_none() {
             let parameters = result(&records[0]).parameters;
-            assert!(DEFAULTED_PARAMETERS.iter().all(|name| !parameters.contains_key(*name)), "{parameters:?}");
+            assert!(
+                DEFAULTED_PARAMETERS.iter().all(|name| !parameters.contains_key(*name)),
+                "{parameters:?}"
+            );
             assert_eq!(parameters["user"], "kept".into());
         }
     }

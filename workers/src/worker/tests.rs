@@ -5,13 +5,15 @@ use std::sync::{Condvar, Mutex};
 
 use schemas::{Datatype, Headers, Job, MessageKind, Stage, Tensor};
 use stages::fake::{FakeModel, concatenated};
-use stages::{Model, ModelConfig, Pipeline, PipelineSpec, RuntimeConfig, Signature, TensorSpec};
+use stages::{Model, ModelConfig, ModelError, Pipeline, PipelineSpec, RuntimeConfig, Signature, TensorSpec};
 use transport::memory::CommitFault;
 use transport::{Header, Memory, PublishErrorKind, Publisher, Record};
 
 use super::*;
 use crate::config::Config;
 use crate::start;
+
+mod on_failure;
 
 const JOBS: &str = "millstream.p.inference";
 const RESULTS: &str = "millstream.p.results";
@@ -89,7 +91,8 @@ impl Bench {
         Self { memory, config, gate: Gate::default(), health, metrics }
     }
 
-    /// Two sessions of a model that gives its input back once the gate lets it, and panics on NaN.
+    /// Two sessions of a model that gives its input back once the gate lets it, panics on NaN, and fails in passing on
+    /// infinity.
     fn pipeline(&self) -> Pipeline {
         let model = || -> Box<dyn Model> {
             let spec = |name: &str| vec![TensorSpec::new(name, Datatype::Fp32, &[-1, 1])];
@@ -98,6 +101,9 @@ impl Bench {
                 let tensor = concatenated(&inputs[0])?;
                 let values = tensor.elements::<f32>().unwrap();
                 assert!(!values.iter().any(|value| value.is_nan()), "told to panic");
+                if values.contains(&f32::INFINITY) {
+                    return Err(ModelError::transient("told to fail in passing"));
+                }
                 gate.pass(values[0]);
                 Ok(vec![tensor.renamed("y")])
             }))
@@ -415,5 +421,3 @@ async fn whatever_happens_to_transactions_nothing_is_lost_or_doubled() {
         assert_eq!(bench.committed().values().sum::<i64>(), 200, "{fault:?}");
     }
 }
-
-mod on_failure;
