@@ -311,9 +311,5 @@ impl Look<'_> {
 }
 
 fn invalid(path: &str, message: &str) -> DecodeError {
-    DecodeError {
-        code: FailureCode::InvalidInput,
-        path: path.to_owned(),
-        message: message.to_owned(),
-    }
+    DecodeError { code: FailureCode::InvalidInput, path: path.to_owned(), message: message.to_owned() }
 }
