@@ -6,8 +6,9 @@
 
 use bytes::Bytes;
 use schemars::JsonSchema;
-use schemas::{Datatype, Encoding, Failure, FailureCode, Limits, Parameters, Stage, Tensor};
+use schemas::{Datatype, Encoding, Failure, FailureCode, JobId, Limits, Parameters, Stage, Tensor};
 use serde::{Deserialize, Serialize};
+use transport::Position;
 
 use crate::config::ConfigFault;
 
@@ -79,6 +80,36 @@ impl OnFailureConfig {
         })
     }
 
+    /// What of the defaults does not agree with the tensors that the pipeline's results have: a default may leave some out,
+    /// but adds none and gives none another type. Paths are relative to the pipeline's section.
+    pub fn compare(&self, limits: &Limits, results: &[Tensor]) -> Vec<ConfigFault> {
+        let mut faults = Vec::new();
+        for (stage, tensors) in self.defaults(limits) {
+            for (index, tensor) in tensors.unwrap_or_default().iter().enumerate() {
+                let path = |key: &str| format!("on_failure.{stage}.default[{index}].{key}");
+                match results.iter().find(|result| result.name() == tensor.name()) {
+                    Some(result) if result.datatype() == tensor.datatype() => {}
+                    Some(result) => {
+                        let message =
+                            format!("in the pipeline's results it is {}; write that", result.datatype());
+                        faults.push(ConfigFault::new(path("datatype"), message));
+                    }
+                    None => {
+                        let names: Vec<_> =
+                            results.iter().map(|result| format!("`{}`", result.name())).collect();
+                        let message = format!(
+                            "the pipeline's results have no tensor `{}`; name one of {}",
+                            tensor.name(),
+                            names.join(", ")
+                        );
+                        faults.push(ConfigFault::new(path("name"), message));
+                    }
+                }
+            }
+        }
+        faults
+    }
+
     /// What is wrong with it; paths are relative to the pipeline's section.
     pub(crate) fn check(&self, limits: &Limits) -> Vec<ConfigFault> {
         self.defaults(limits).filter_map(|(_, tensors)| tensors.err()).collect()
@@ -132,6 +163,25 @@ impl Policies {
     pub(crate) fn have_a_default(&self) -> bool {
         self.0.iter().any(|policy| matches!(policy, Policy::Default(_)))
     }
+}
+
+/// The job that a worker stops at.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "job {id} ({position}) failed in {stage} of pipeline {pipeline} with {code}: {message}; \
+     pipelines.{pipeline}.on_failure.{stage} = \"stop\", so neither it nor its batch was answered: mend the cause and start the \
+     worker again, or give the job up with `millstream cancel {pipeline} --id '{id}'` first",
+    stage = failure.stage, code = failure.code, message = failure.message
+)]
+pub struct StoppedAt {
+    /// The pipeline.
+    pub pipeline: String,
+    /// The job.
+    pub id: JobId,
+    /// Where it lies.
+    pub position: Position,
+    /// What it failed with.
+    pub failure: Failure,
 }
 
 /// What a result in place of a failure says of it.

@@ -12,7 +12,7 @@ use crate::breaker::Evidence;
 use crate::cancellations::Cancellations;
 use crate::fetch::{Entry, Origin, Work};
 use crate::metrics::PipelineMetrics;
-use crate::on_failure::{Policies, Policy};
+use crate::on_failure::{Policies, Policy, StoppedAt};
 use crate::publish::Outbox;
 use crate::worker::WorkerError;
 
@@ -116,13 +116,9 @@ impl Processor {
             Policy::DeadLetter => outbox.failed(origin, failure, metrics, records),
             Policy::Skip => outbox.failed_without_dead_letter(origin, failure, metrics, records),
             Policy::Stop => {
-                let (id, position) = (origin.id.to_string(), origin.received.position.clone());
-                return Err(WorkerError::Stopped {
-                    pipeline: outbox.pipeline.clone(),
-                    id,
-                    position,
-                    failure,
-                });
+                let (id, position) = (origin.id.clone(), origin.received.position.clone());
+                let at = StoppedAt { pipeline: outbox.pipeline.clone(), id, position, failure };
+                return Err(WorkerError::Stopped(Box::new(at)));
             }
             Policy::Default(tensors) => {
                 let default = Job { inputs: tensors.clone(), parameters };

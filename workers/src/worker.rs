@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use schemas::{Failure, FailureCode, Stage, Timestamp};
+use schemas::{FailureCode, Stage, Timestamp};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -29,6 +29,7 @@ use crate::fetch::{Entry, Fetcher, Work};
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::notes::{self, Notes};
+use crate::on_failure::StoppedAt;
 use crate::process::{Finished, Processor};
 use crate::suspects::{Section, Suspects, Verdict};
 
@@ -74,22 +75,8 @@ pub enum WorkerError {
         reason: String,
     },
     /// A job failed in a stage that is declared to stop then.
-    #[error(
-        "job {id} ({position}) failed in {stage} of pipeline {pipeline} with {code}: {message}; \
-         pipelines.{pipeline}.on_failure.{stage} = \"stop\", so it was not answered, nor was its batch: mend the cause and \
-         start the worker again, or give the job up with `millstream cancel {pipeline} --id '{id}'` and then start it",
-        stage = failure.stage, code = failure.code, message = failure.message
-    )]
-    Stopped {
-        /// The pipeline.
-        pipeline: String,
-        /// The job.
-        id: String,
-        /// Where it lies.
-        position: Position,
-        /// What it failed with.
-        failure: Failure,
-    },
+    #[error("{0}")]
+    Stopped(Box<StoppedAt>),
     /// A batch panicked outside the places where that is contained.
     #[error("a batch panicked: this is a bug in millstream; nothing of the batch was committed")]
     Panicked(#[from] JoinError),
@@ -105,7 +92,7 @@ impl WorkerError {
 
     /// Whether it is certain that no job killed the worker, so that none must be suspected of it.
     fn is_orderly(&self) -> bool {
-        matches!(self, Self::Stopped { .. } | Self::Model { .. })
+        matches!(self, Self::Stopped(_) | Self::Model { .. })
     }
 
     /// Whether Kafka could not be reached or refused, rather than a defect of this program.

@@ -113,8 +113,8 @@ async fn only_the_last_run_of_a_job_is_a_failure() {
     again.topic = JOBS.into();
     bench.publish(vec![again]).await;
     let error = bench.start().await.ends_by_itself().await;
-    let WorkerError::Stopped { failure, .. } = error else { panic!("{error:?}") };
-    assert_eq!((failure.attempt, failure.retriable), (2, true));
+    let WorkerError::Stopped(at) = error else { panic!("{error:?}") };
+    assert_eq!((at.failure.attempt, at.failure.retriable), (2, true));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,8 +129,9 @@ async fn a_worker_stops_at_a_failure_commits_what_came_before_and_accuses_nobody
         for _ in 0..4 {
             let error = bench.start().await.ends_by_itself().await;
             let told = error.to_string();
-            let WorkerError::Stopped { pipeline, id, failure, .. } = error else { panic!("{error:?}") };
-            assert_eq!((&*pipeline, &*id, &*failure.stage), ("p", "NaN", "inference"));
+            let WorkerError::Stopped(at) = error else { panic!("{error:?}") };
+            let StoppedAt { pipeline, id, failure, .. } = *at;
+            assert_eq!((&*pipeline, id.as_str(), &*failure.stage), ("p", "NaN", "inference"));
             assert_eq!(failure.code, FailureCode::ModelError);
             assert!(!failure.message.contains("died"), "{}", failure.message);
             assert!(told.contains("millstream cancel p --id 'NaN'"), "{told}");
@@ -149,7 +150,7 @@ async fn a_job_that_workers_stop_at_can_be_given_up() {
     bench.submit("k", [f32::NAN, 1.0]).await;
     for id in ["unreadable", "NaN"] {
         let error = bench.start().await.ends_by_itself().await;
-        assert!(matches!(&error, WorkerError::Stopped { id: at, .. } if at == id), "{error:?}");
+        assert!(matches!(&error, WorkerError::Stopped(at) if at.id.as_str() == id), "{error:?}");
         bench.cancel(id).await;
     }
     let worker = bench.start().await;
