@@ -31,6 +31,7 @@ pub mod attempt_mark;
 pub mod breaker;
 pub mod cancellations;
 mod notes;
+pub mod on_failure;
 pub mod slot;
 pub mod suspects;
 

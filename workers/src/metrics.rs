@@ -169,7 +169,8 @@ impl Metrics {
         let outcome = |name: &str| {
             (name.to_owned(), self.messages.with_label_values(&[pipeline, first.as_str(), name]))
         };
-        let mut outcomes = vec![outcome("result"), outcome("forwarded"), outcome("retried")];
+        let mut outcomes =
+            vec![outcome("result"), outcome("defaulted"), outcome("forwarded"), outcome("retried")];
         outcomes.extend(FailureCode::ALL.iter().map(|code| outcome(code.as_str())));
         let stage = |stage: Stage| {
             stages

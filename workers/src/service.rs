@@ -21,6 +21,7 @@ use crate::exactly_once::ExactlyOnce;
 use crate::fetch::Fetcher;
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::on_failure::Policies;
 use crate::process::Processor;
 use crate::publish::Outbox;
 use crate::redelivery::Redelivery;
@@ -52,6 +53,7 @@ pub(crate) struct Blueprint {
     pub(crate) outbox: Outbox,
     pub(crate) cancellations: Cancellations,
     pub(crate) max_attempts: u32,
+    pub(crate) on_failure: Policies,
     pub(crate) pipeline: Pipeline,
 }
 
@@ -269,6 +271,7 @@ impl Blueprint {
             metrics: metrics.pipeline(&self.name, &self.stages),
             cancellations: self.cancellations.clone(),
             max_attempts: self.max_attempts,
+            on_failure: self.on_failure.clone(),
         };
         let fetcher = self.fetcher.clone();
         let (health, metrics) = (Arc::clone(health), Arc::clone(metrics));

@@ -11,6 +11,7 @@ use self::bench::{Bench, DEAD, GROUP, JOBS, RESULTS, numbers, texts};
 use crate::worker::WorkerError;
 
 mod bench;
+mod on_failure;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_job_ends_once_in_order_and_a_stop_commits() {

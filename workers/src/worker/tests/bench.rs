@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use schemas::{Datatype, Headers, Job, MessageKind, Stage, Tensor};
 use stages::fake::{FakeModel, concatenated};
-use stages::{Model, ModelConfig, Pipeline, PipelineSpec, RuntimeConfig, Signature, TensorSpec};
+use stages::{Model, ModelConfig, ModelError, Pipeline, PipelineSpec, RuntimeConfig, Signature, TensorSpec};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use transport::{Memory, Publisher, Record, Transport};
@@ -93,7 +93,8 @@ impl Bench {
         Self { memory, config, gate: Gate::default(), health, metrics }
     }
 
-    /// Two sessions of a model that gives its input back once the gate lets it, and panics on NaN.
+    /// Two sessions of a model that gives its input back once the gate lets it, panics on NaN, and fails in passing on
+    /// infinity.
     pub(super) fn pipeline(&self) -> Pipeline {
         let model = || -> Box<dyn Model> {
             let spec = |name: &str| vec![TensorSpec::new(name, Datatype::Fp32, &[-1, 1])];
@@ -102,6 +103,9 @@ impl Bench {
                 let tensor = concatenated(&inputs[0])?;
                 let values = tensor.elements::<f32>().unwrap();
                 assert!(!values.iter().any(|value| value.is_nan()), "told to panic");
+                if values.contains(&f32::INFINITY) {
+                    return Err(ModelError::transient("told to fail in passing"));
+                }
                 gate.pass(values[0]);
                 Ok(vec![tensor.renamed("y")])
             }))
@@ -178,7 +182,7 @@ impl Drop for Bench {
     }
 }
 
-fn identity(record: &Record) -> (String, MessageKind) {
+pub(super) fn identity(record: &Record) -> (String, MessageKind) {
     let (headers, _) = Headers::read(record.headers.iter().map(|h| (&*h.name, h.value.as_deref())));
     (headers.id.unwrap().to_string(), headers.kind.unwrap())
 }
