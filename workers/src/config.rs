@@ -16,6 +16,7 @@ use transport::{KafkaConfig, Setting, TopicSpec};
 pub use self::check::ConfigFault;
 use crate::batch::BatchLimits;
 use crate::exactly_once::TransactionLimits;
+use crate::on_failure::OnFailureConfig;
 use crate::worker::WorkerLimits;
 
 /// The whole of `millstream.toml`.
@@ -92,6 +93,9 @@ pub struct PipelineConfig {
     /// Whether a job that failed for a passing reason is run again.
     #[serde(default)]
     pub retry: RetryConfig,
+    /// What becomes of a job that failed for good, stage by stage.
+    #[serde(default)]
+    pub on_failure: OnFailureConfig,
     /// When a batch leaves for the stages.
     #[serde(default)]
     pub batch: BatchConfig,

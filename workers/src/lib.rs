@@ -35,6 +35,7 @@ mod breaker;
 mod cancellations;
 mod name;
 mod notes;
+pub mod on_failure;
 pub mod slot;
 mod suspects;
 

@@ -174,7 +174,8 @@ impl Metrics {
         let outcome = |name: &str| {
             (name.to_owned(), self.messages.with_label_values(&[pipeline, first.as_str(), name]))
         };
-        let mut outcomes = vec![outcome("result"), outcome("forwarded"), outcome("retried")];
+        let mut outcomes =
+            vec![outcome("result"), outcome("defaulted"), outcome("forwarded"), outcome("retried")];
         outcomes.extend(FailureCode::ALL.iter().map(|code| outcome(code.as_str())));
         let stage = |stage: Stage| {
             stages
@@ -278,6 +279,7 @@ impl TransactionMetrics {
 }
 
 /// Handles to the series of one pipeline, looked up once.
+#[derive(Clone)]
 pub struct PipelineMetrics {
     outcomes: Vec<(String, IntCounter)>,
     dead_letters: Vec<(FailureCode, IntCounter)>,

@@ -8,10 +8,11 @@ use stages::{LoadError, Pipeline, PipelineSpec};
 use transport::{Transport, TransportError};
 
 use crate::cancellations::Cancellations;
-use crate::config::{Config, DeliveryMode};
+use crate::config::{Config, ConfigFault, DeliveryMode};
 use crate::fetch::Fetcher;
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::on_failure::Policies;
 use crate::publish::Outbox;
 use crate::service::{Blueprint, Service};
 use crate::slot::{Slot, SlotError};
@@ -37,6 +38,14 @@ pub enum StartError {
     /// The model cannot be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// What is declared for jobs that fail cannot be used.
+    #[error("pipelines.{pipeline}.{fault}")]
+    OnFailure {
+        /// The pipeline that is wrongly declared.
+        pipeline: String,
+        /// The key in its section and what is wrong with it.
+        fault: ConfigFault,
+    },
     /// The worker's slot cannot be used.
     #[error("worker.slot: {0}")]
     Slot(#[from] SlotError),
@@ -121,7 +130,7 @@ pub async fn join<T: Transport>(
         group,
         _slot: slot,
         retry_group: format!("{}.{name}.retry", config.topics.prefix),
-        retry_targets: Stage::ALL.map(|stage| topics.of_stage(stage).to_owned()).to_vec(),
+        retry_targets: Stage::ALL.map(|stage| topics.of_stage(stage).to_owned()),
         limits: config.worker_limits(declared),
         fetcher: Fetcher {
             pipeline: name.to_owned(),
@@ -144,6 +153,8 @@ pub async fn join<T: Transport>(
         },
         cancellations: Cancellations::start(transport, &topics.cancellations).await,
         max_attempts: declared.retry.max_attempts,
+        on_failure: Policies::new(&declared.on_failure, &config.limits)
+            .map_err(|fault| StartError::OnFailure { pipeline: name.to_owned(), fault })?,
         name: name.to_owned(),
         stages: stages.to_vec(),
         pipeline,

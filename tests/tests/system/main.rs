@@ -9,6 +9,7 @@ mod hostile;
 mod idle;
 mod journey;
 mod membership;
+mod on_failure;
 mod operations;
 mod outage;
 mod privacy;

@@ -111,6 +111,8 @@ impl Config {
         if pipeline.retry.max_attempts == 0 {
             faults.push(ConfigFault::new(path("retry.max_attempts"), "must be at least 1, the first run"));
         }
+        let of_failures = pipeline.on_failure.check(&self.limits).into_iter();
+        faults.extend(of_failures.map(|fault| ConfigFault::new(path(&fault.path), fault.message)));
         if pipeline.batch.max_size == 0 {
             faults.push(ConfigFault::new(path("batch.max_size"), "must be at least 1"));
         }
