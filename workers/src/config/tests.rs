@@ -48,13 +48,6 @@ fn each_fault_names_its_key_and_what_would_be_right() {
 }
 
 #[test]
-fn a_static_member_has_a_longer_session_to_drain_in() {
-    let long = "[worker]\ndrain_timeout_ms = 30000\n";
-    check(long, "worker.drain_timeout_ms", "session.timeout.ms");
-    assert_eq!(config(&format!("{long}static_membership = true")).check(), []);
-}
-
-#[test]
 fn what_becomes_of_failures_is_checked_where_it_is_declared() {
     let check_default = |tensors: &str, path: &str, mentions: &str| {
         let declared =
@@ -115,6 +108,13 @@ fn what_becomes_of_failures_is_declared_stage_by_stage() {
     assert!(message.contains("`dead-letter`, `skip`, `stop`, `default`"), "{message}");
     let message = wrong(&format!("{DIGITS}[pipelines.digits.on_failure]\nmodel = 'skip'"));
     assert!(message.contains("`preprocess`, `inference`"), "{message}");
+}
+
+#[test]
+fn a_static_member_has_a_longer_session_to_drain_in() {
+    let long = "[worker]\ndrain_timeout_ms = 30000\n";
+    check(long, "worker.drain_timeout_ms", "session.timeout.ms");
+    assert_eq!(config(&format!("{long}static_membership = true")).check(), []);
 }
 
 #[test]

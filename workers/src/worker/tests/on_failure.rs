@@ -3,7 +3,6 @@
 use schemas::{
     Cancellation, FailureCode, Headers, Job, JobId, Limits, MessageKind, Outcome, Tensor, Timestamp,
 };
-
 use transport::{Header, Received, Record};
 
 use super::bench::{Bench, DEAD, JOBS, RESULTS, identity, numbers, texts};
