@@ -71,6 +71,8 @@ pub struct Worker<T: Transport> {
 struct Running {
     finished: JoinHandle<Result<Finished, WorkerError>>,
     settles: Settles,
+    /// Partitions that went away while it ran.
+    forgotten: Vec<Partition>,
 }
 
 /// The parts that a worker is built from.
@@ -182,7 +184,8 @@ impl<T: Transport> Worker<T> {
 
     /// The oldest batch is done: its records go out, behind those of the batches before it.
     fn deliver(&mut self, finished: Result<Finished, WorkerError>) -> Result<(), WorkerError> {
-        let Running { settles, .. } = self.running.pop_front().expect("the oldest batch was just awaited");
+        let Running { settles, forgotten, .. } =
+            self.running.pop_front().expect("the oldest batch was just awaited");
         let Finished { answers, evidence } = finished?;
         CrashPoint::AfterRun.pass();
         match self.breaker.observe(Instant::now(), evidence) {
@@ -197,7 +200,7 @@ impl<T: Transport> Worker<T> {
         if let Some(SectionAtWork { section, .. }) = &self.section {
             self.suspects.settled(&section.partition, section.to);
         }
-        self.delivery.add(answers, settles);
+        self.delivery.add(answers, settles, &forgotten);
         Ok(())
     }
 
