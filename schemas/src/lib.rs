@@ -62,7 +62,7 @@ pub use headers::{HeaderPair, Headers};
 pub use job::{CONTENT_TYPE_PARAMETER, Job, PAYLOAD_NAME};
 pub use job_id::{JobId, JobIdError};
 pub use limits::Limits;
-pub use marks::{DEFAULTED_HEADER, REPLAY_COUNT_HEADER};
+pub use marks::{DEFAULTED_HEADER, DEFAULTED_PARAMETERS, REPLAY_COUNT_HEADER};
 pub use message_kind::MessageKind;
 pub use outcome::{Failure, FailureCode, JobResult, Outcome, UnknownFailureCode};
 pub use parameter::{Parameter, Parameters};

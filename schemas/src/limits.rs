@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{MAX_RANK, TimeSheet};
+use crate::{DEFAULTED_PARAMETERS, MAX_RANK, TimeSheet};
 
 /// What a record may not exceed; one that does is refused as `too_large` before anything is allocated for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -24,6 +24,8 @@ pub struct Limits {
 
 /// Bytes that a stage may add to a record: its headers, and the time sheet.
 const BYTES_ADDED_BY_A_STAGE: usize = 64 * 1024;
+/// Parameters that a stage may add: the time sheet, and what a result in place of a failure says of it.
+const PARAMETERS_ADDED_BY_A_STAGE: usize = TimeSheet::ENTRIES + DEFAULTED_PARAMETERS.len();
 
 impl Limits {
     /// The limits for what a stage has written rather than a producer: room for what it adds, so that a job which was
@@ -32,7 +34,7 @@ impl Limits {
     pub fn of_hops(&self) -> Self {
         Self {
             max_record_bytes: self.max_record_bytes.saturating_add(BYTES_ADDED_BY_A_STAGE),
-            max_parameters: self.max_parameters.saturating_add(TimeSheet::ENTRIES),
+            max_parameters: self.max_parameters.saturating_add(PARAMETERS_ADDED_BY_A_STAGE),
             ..self.clone()
         }
     }

@@ -12,6 +12,9 @@ pub const REPLAY_COUNT_HEADER: &str = "ms_replay_count";
 /// On a result that stands in for a failure: the code of that failure.
 pub const DEFAULTED_HEADER: &str = "ms_defaulted";
 
+/// The parameters that such a result has beside those of its job: that it is one, and what its job failed with.
+pub const DEFAULTED_PARAMETERS: [&str; 4] = ["defaulted", "failure_stage", "failure_code", "failure_message"];
+
 impl Headers {
     /// How often the job came back from the dead letters. What cannot be read counts as never, and several as the last.
     pub fn replay_count(&self) -> u32 {

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use schemas::{Job, Stage, Timestamp};
+use schemas::{Job, Stage, Tensor, Timestamp};
 
 use crate::blocking::blocking;
 use crate::config::{ModelConfig, PipelineConfig, RuntimeConfig};
@@ -143,15 +143,17 @@ impl Pipeline {
     }
 
     /// Runs the model once on zeros, in every session, and what it gives through postprocessing, so that the first job
-    /// does not pay for what is done lazily. An error tells of labels or tensor names that do not fit the model; a model
+    /// does not pay for what is done lazily. Gives the tensors that came out; none where inference is not one of the
+    /// stages. An error tells of labels or tensor names that do not fit the model; a model
     /// that does not accept zeros, or axes of size 1, gives an error too and may work all the same.
-    pub async fn warm_up(&self) -> Result<(), JobError> {
-        let Some(inference) = &self.inference else { return Ok(()) };
+    pub async fn warm_up(&self) -> Result<Vec<Tensor>, JobError> {
+        let Some(inference) = &self.inference else { return Ok(Vec::new()) };
         let outputs = inference.warm_up().await.map_err(|error| Fault::from(error).at(Stage::Inference))?;
-        match &self.postprocess {
-            Some(postprocess) => postprocess.run(outputs).map(|_| ()),
-            None => Ok(()),
-        }
+        let outputs = match &self.postprocess {
+            Some(postprocess) => postprocess.run(outputs)?,
+            None => outputs,
+        };
+        Ok(outputs.inputs)
     }
 
     /// Takes jobs through the stages: one outcome per job, in the same order. Never fails for one job's sake.

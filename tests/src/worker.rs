@@ -157,6 +157,27 @@ impl Worker {
         Ok(counts.map(|(_, count)| *count).sum::<f64>() as usize)
     }
 
+    /// How many records it has read whose offsets it has not committed yet.
+    ///
+    /// # Errors
+    /// When the metrics cannot be read.
+    pub async fn inflight(&mut self) -> Result<usize> {
+        self.gauge("millstream_inflight").await
+    }
+
+    /// How many partitions of its topic it has.
+    ///
+    /// # Errors
+    /// When the metrics cannot be read.
+    pub async fn partitions(&mut self) -> Result<usize> {
+        self.gauge("millstream_assigned_partitions").await
+    }
+
+    async fn gauge(&mut self, name: &str) -> Result<usize> {
+        let value = self.metrics().await?.remove(name);
+        Ok(value.with_context(|| format!("there is no metric {name}"))? as usize)
+    }
+
     /// Waits until it has settled so many jobs.
     ///
     /// # Errors

@@ -17,11 +17,16 @@ impl Answers {
         Self { records: Vec::with_capacity(entries), runs: Vec::new() }
     }
 
-    /// The records that `write` adds answer an entry of `partition`.
-    pub(crate) fn answer(&mut self, partition: &Partition, write: impl FnOnce(&mut Vec<Record>)) {
+    /// The records that `write` adds answer an entry of `partition`. Gives what `write` gives.
+    pub(crate) fn answer<O>(
+        &mut self,
+        partition: &Partition,
+        write: impl FnOnce(&mut Vec<Record>) -> O,
+    ) -> O {
         let before = self.records.len();
-        write(&mut self.records);
+        let written = write(&mut self.records);
         self.count(partition, self.records.len() - before);
+        written
     }
 
     /// Puts other answers behind these.

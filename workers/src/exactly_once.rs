@@ -9,10 +9,15 @@ use transport::{Partition, Progress, Record, TransactionError, Transactions};
 
 use crate::answers::Answers;
 use crate::delivery::{Settles, Step};
+use crate::metrics::TransactionMetrics;
 use crate::worker::WorkerError;
 
 /// Before an undone transaction is tried again: whatever undid it (a rebalance, mostly) takes a moment.
 const PAUSE_AFTER_ABORT: Duration = Duration::from_millis(50);
+
+/// Between a transaction and the next: brokers answer a commit before they have marked it everywhere, and one that begins
+/// sooner is told to come again, which librdkafka does after 20 ms.
+const PAUSE_AFTER_COMMIT: Duration = Duration::from_millis(2);
 
 /// When a transaction is made of what has gathered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +34,7 @@ pub struct TransactionLimits {
 pub(crate) struct ExactlyOnce<X> {
     transactions: X,
     limits: TransactionLimits,
+    metrics: TransactionMetrics,
     gathered: Gathered,
     under_way: Option<UnderWay>,
 }
@@ -40,8 +46,9 @@ struct Gathered {
     progress: Progress,
     entries: usize,
     bytes: usize,
-    // When the oldest of it came; after an abort when it may be tried again.
+    // When the oldest of it came.
     since: Option<Instant>,
+    // When the next transaction may begin.
     not_before: Option<Instant>,
 }
 
@@ -52,12 +59,13 @@ struct UnderWay {
     entries: usize,
     bytes: usize,
     forgotten: Vec<Partition>,
+    begun: Instant,
     done: Pin<Box<dyn Future<Output = Result<(), TransactionError>> + Send>>,
 }
 
 impl<X: Transactions> ExactlyOnce<X> {
-    pub(crate) fn new(transactions: X, limits: TransactionLimits) -> Self {
-        Self { transactions, limits, gathered: Gathered::default(), under_way: None }
+    pub(crate) fn new(transactions: X, limits: TransactionLimits, metrics: TransactionMetrics) -> Self {
+        Self { transactions, limits, metrics, gathered: Gathered::default(), under_way: None }
     }
 
     pub(crate) fn add(&mut self, answers: Answers, settles: Settles) {
@@ -89,8 +97,8 @@ impl<X: Transactions> ExactlyOnce<X> {
         let (records, runs) = answers.split();
         let records = Arc::new(records);
         let done = Box::pin(self.transactions.commit(Arc::clone(&records), progress.clone(), note));
-        let forgotten = Vec::new();
-        self.under_way = Some(UnderWay { records, runs, progress, entries, bytes, forgotten, done });
+        let (forgotten, begun) = (Vec::new(), Instant::now());
+        self.under_way = Some(UnderWay { records, runs, progress, entries, bytes, forgotten, begun, done });
     }
 
     /// Waits for the transaction that is under way. Cancel safe.
@@ -100,8 +108,12 @@ impl<X: Transactions> ExactlyOnce<X> {
             None => pending().await,
         };
         let under_way = self.under_way.take().expect("the transaction was just awaited");
+        self.count(&under_way, &done);
         match done {
-            Ok(()) => Ok(Step::Committed(under_way.progress)),
+            Ok(()) => {
+                self.gathered.not_before = Some(Instant::now() + PAUSE_AFTER_COMMIT);
+                Ok(Step::Committed(under_way.progress))
+            }
             Err(error @ (TransactionError::Aborted { .. } | TransactionError::LostMembership { .. })) => {
                 tracing::warn!(%error, "a transaction was undone, and will be tried again");
                 self.take_back(under_way);
@@ -114,9 +126,30 @@ impl<X: Transactions> ExactlyOnce<X> {
         }
     }
 
+    fn count(&self, under_way: &UnderWay, done: &Result<(), TransactionError>) {
+        let metrics = &self.metrics;
+        metrics.duration.observe(under_way.begun.elapsed().as_secs_f64());
+        match done {
+            Ok(()) => {
+                metrics.committed.inc();
+                metrics.records.observe(under_way.records.len() as f64);
+            }
+            Err(
+                TransactionError::Aborted { .. }
+                | TransactionError::LostMembership { .. }
+                | TransactionError::TooLarge(_),
+            ) => metrics.aborted.inc(),
+            Err(
+                TransactionError::Fenced { .. }
+                | TransactionError::Unknown { .. }
+                | TransactionError::Fatal(_),
+            ) => metrics.unanswered.inc(),
+        }
+    }
+
     /// What was undone goes in front of what has gathered since.
     fn take_back(&mut self, under_way: UnderWay) {
-        let UnderWay { records, runs, progress, entries, bytes, forgotten, done } = under_way;
+        let UnderWay { records, runs, progress, entries, bytes, forgotten, begun: _, done } = under_way;
         // It holds the records too.
         drop(done);
         let records = Arc::try_unwrap(records).unwrap_or_else(|shared| (*shared).clone());

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use schemas::{Failure, FailureCode, Timestamp};
+use schemas::{Failure, FailureCode, Job, Parameters, Timestamp};
 use stages::{FailureClass, JobError, Pipeline, Processed, Task};
+use transport::Record;
 
 use crate::answers::Answers;
 use crate::breaker::Evidence;
 use crate::cancellations::Cancellations;
 use crate::fetch::{Entry, Origin, Work};
 use crate::metrics::PipelineMetrics;
+use crate::on_failure::{Policies, Policy, StoppedAt};
 use crate::publish::Outbox;
 use crate::worker::WorkerError;
 
@@ -22,6 +24,8 @@ pub(crate) struct Processor {
     pub(crate) cancellations: Cancellations,
     /// How often a job is run at most, when it fails for reasons that pass.
     pub(crate) max_attempts: u32,
+    /// What becomes of a job that is not run again.
+    pub(crate) on_failure: Policies,
 }
 
 /// What a batch came to.
@@ -35,31 +39,36 @@ impl Processor {
     /// Runs the jobs of a batch and answers each of its entries, in their order.
     ///
     /// # Errors
-    /// [`WorkerError::Model`] when the model cannot be run any more: nothing of the batch is answered.
+    /// [`WorkerError::Model`] when the model cannot be run any more, and [`WorkerError::Stopped`] when a job failed in a
+    /// stage that is declared to stop then: nothing of the batch is answered.
     pub(crate) async fn process(self: Arc<Self>, entries: Vec<Entry>) -> Result<Finished, WorkerError> {
         let started = Instant::now();
         let clock = Timestamp::now();
         let mut jobs = Vec::with_capacity(entries.len());
         let mut waiting = Vec::with_capacity(entries.len());
+        let keeps_parameters = self.on_failure.have_a_default();
         for Entry { mut origin, work } in entries {
             let waited = started.duration_since(origin.fetched_at);
             self.metrics.queue_age.observe(micros(origin.sheet.queue_us).as_secs_f64());
             origin.sheet.batch_wait_us = origin.sheet.batch_wait_us.saturating_add(as_micros(waited));
             match work {
                 Work::Pass => {}
-                Work::Fail(failure) => waiting.push((origin, Some(failure))),
                 Work::Run(_) if is_past_deadline(&origin, &clock) => {
                     let failure = self.expired(&origin);
-                    waiting.push((origin, Some(failure)));
+                    waiting.push((origin, Parameters::new(), Some(failure)));
                 }
-                Work::Run(_) if self.is_cancelled(&origin) => {
+                // Of a record that cannot be read too: it may be what a worker stops at.
+                Work::Run(_) | Work::Fail(_) if self.is_cancelled(&origin) => {
                     let message = "it was withdrawn before its turn came; nothing was run";
                     let failure = origin.failure(self.outbox.stage, FailureCode::Cancelled, message, false);
-                    waiting.push((origin, Some(failure)));
+                    waiting.push((origin, Parameters::new(), Some(failure)));
                 }
+                Work::Fail(failure) => waiting.push((origin, Parameters::new(), Some(failure))),
                 Work::Run(job) => {
+                    // Running a job uses it up, and a default has what the producer wrote beside the tensors.
+                    let kept = if keeps_parameters { job.parameters.clone() } else { Parameters::new() };
                     jobs.push(Task { job, deadline: origin.headers.deadline.clone() });
-                    waiting.push((origin, None));
+                    waiting.push((origin, kept, None));
                 }
             }
         }
@@ -72,7 +81,7 @@ impl Processor {
         let clock = Timestamp::now();
         let mut answers = Answers::with_capacity(waiting.len());
         let mut evidence = Vec::with_capacity(waiting.len());
-        for (mut origin, failure) in waiting {
+        for (mut origin, parameters, failure) in waiting {
             let outcome = match failure {
                 Some(failure) => Err((failure, false)),
                 None => {
@@ -82,13 +91,41 @@ impl Processor {
                 }
             };
             let partition = origin.received.position.partition.clone();
-            answers.answer(&partition, |records| match outcome {
-                Ok(processed) => self.outbox.succeeded(&mut origin, processed, &self.metrics, records),
-                Err((failure, true)) => self.outbox.again(&mut origin, &failure, &self.metrics, records),
-                Err((failure, false)) => self.outbox.failed(&mut origin, failure, &self.metrics, records),
-            });
+            answers.answer(&partition, |records| {
+                let written = match outcome {
+                    Ok(processed) => self.outbox.succeeded(&mut origin, processed, &self.metrics, records),
+                    Err((failure, true)) => self.outbox.again(&origin, failure, &self.metrics, records),
+                    Err((failure, false)) => Err(failure),
+                };
+                written.or_else(|failure| self.fail(&mut origin, failure, parameters, records))
+            })?;
         }
         Ok(Finished { answers, evidence })
+    }
+
+    /// A job that is not run again becomes what its pipeline declares.
+    fn fail(
+        &self,
+        origin: &mut Origin,
+        failure: Failure,
+        parameters: Parameters,
+        records: &mut Vec<Record>,
+    ) -> Result<(), WorkerError> {
+        let (outbox, metrics) = (&self.outbox, &self.metrics);
+        match self.on_failure.of(&failure) {
+            Policy::DeadLetter => outbox.failed(origin, failure, metrics, records),
+            Policy::Skip => outbox.failed_without_dead_letter(origin, failure, metrics, records),
+            Policy::Stop => {
+                let (id, position) = (origin.id.clone(), origin.received.position.clone());
+                let at = StoppedAt { pipeline: outbox.pipeline.clone(), id, position, failure };
+                return Err(WorkerError::Stopped(Box::new(at)));
+            }
+            Policy::Default(tensors) => {
+                let default = Job { inputs: tensors.clone(), parameters };
+                outbox.defaulted(origin, failure, default, metrics, records);
+            }
+        }
+        Ok(())
     }
 
     /// What is to be made of an outcome: its result, or its failure and whether it is run again.

@@ -5,16 +5,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use schemas::{
-    Encoding, Failure, FailureCode, Headers, Job, JobResult, MessageKind, Outcome, Retry, RetryDelay, Stage,
-    TimeSheet, Timestamp,
+    DEFAULTED_PARAMETERS, Encoding, Failure, FailureCode, Headers, Job, JobResult, MessageKind, Outcome,
+    Retry, RetryDelay, Stage, TimeSheet, Timestamp,
 };
-use stages::{Processed, Provenance};
+use stages::{Processed, Provenance, StageTimes};
 use transport::{Header, Record};
 
 use crate::dead_letter;
 use crate::fetch::{Origin, micros_between};
 use crate::metrics::PipelineMetrics;
+use crate::on_failure::tell_failure;
 use crate::process::{as_micros, micros};
+use crate::topic_limits::TopicLimits;
 
 /// Where this worker's records go, and what is stamped on them.
 #[derive(Debug, Clone)]
@@ -31,49 +33,63 @@ pub(crate) struct Outbox {
     pub(crate) source: String,
     pub(crate) encoding: Encoding,
     pub(crate) provenance: Provenance,
-    /// The largest record that the topics take, headers included.
-    pub(crate) max_record_bytes: usize,
+    /// The largest record that each topic takes, headers included.
+    pub(crate) limits: TopicLimits,
 }
 
 impl Outbox {
     /// A job that came through all stages of this worker.
+    ///
+    /// # Errors
+    /// Its failure, when what it came to cannot be written.
     pub(crate) fn succeeded(
         &self,
         origin: &mut Origin,
         processed: Processed,
         metrics: &PipelineMetrics,
         records: &mut Vec<Record>,
-    ) {
+    ) -> Result<(), Failure> {
         let record = match &self.next {
             Some(topic) => self.onward(topic, origin, processed, metrics),
             None => self.result(origin, processed, metrics),
-        };
-        match record {
-            Ok(record) if fits(&record, self.max_record_bytes) => {
-                tracing::debug!(
-                    job_id = %origin.id, stage = %self.stage, topic = %origin.received.position.partition.topic,
-                    partition = origin.received.position.partition.index,
-                    offset = origin.received.position.offset.get(), to = %record.topic, "job done"
-                );
-                metrics.settled(if self.next.is_some() { "forwarded" } else { "result" });
-                records.push(record);
-            }
-            Ok(record) => {
-                let message = format!(
-                    "outcome: {} bytes are more than the {} that may be written; return fewer or smaller tensors, or raise \
-                     limits.max_record_bytes together with the topics' max.message.bytes",
-                    record.size(),
-                    self.max_record_bytes
-                );
-                let failure = origin.failure(self.stage, FailureCode::TooLarge, message, false);
-                self.failed(origin, failure, metrics, records);
-            }
-            Err(failure) => self.failed(origin, failure, metrics, records),
+        }?;
+        if !self.takes(&record) {
+            let message = format!(
+                "outcome: {} bytes are more than the {} that {} takes; return fewer or smaller tensors, or raise \
+                 limits.max_record_bytes together with the topics' max.message.bytes",
+                record.size(),
+                self.limits.of(&record.topic),
+                record.topic
+            );
+            return Err(origin.failure(self.stage, FailureCode::TooLarge, message, false));
         }
+        tracing::debug!(
+            job_id = %origin.id, stage = %self.stage, topic = %origin.received.position.partition.topic,
+            partition = origin.received.position.partition.index,
+            offset = origin.received.position.offset.get(), to = %record.topic, "job done"
+        );
+        metrics.settled(if self.next.is_some() { "forwarded" } else { "result" });
+        records.push(record);
+        Ok(())
     }
 
     /// A job that ends here as a failure: the terminal record, and the dead letter.
     pub(crate) fn failed(
+        &self,
+        origin: &mut Origin,
+        failure: Failure,
+        metrics: &PipelineMetrics,
+        records: &mut Vec<Record>,
+    ) {
+        metrics.dead_lettered(failure.code);
+        let max_bytes = self.limits.of(&self.dead_letters);
+        let dead_letter = dead_letter::record(&self.dead_letters, origin, &failure, max_bytes);
+        self.failed_without_dead_letter(origin, failure, metrics, records);
+        records.push(dead_letter);
+    }
+
+    /// A job that ends here as a failure, of which the terminal record is all that is kept.
+    pub(crate) fn failed_without_dead_letter(
         &self,
         origin: &mut Origin,
         failure: Failure,
@@ -87,13 +103,11 @@ impl Outbox {
             code = %failure.code, reason = %failure.message, "job failed"
         );
         metrics.settled(failure.code.as_str());
-        metrics.dead_lettered(failure.code);
-        let dead_letter = dead_letter::record(&self.dead_letters, origin, &failure, self.max_record_bytes);
         let body = schemas::encode_outcome(&Outcome::Failure(failure), Encoding::MessagePack)
             .expect("a failure holds only strings and numbers, which MessagePack always takes");
         self.renew(origin, MessageKind::Failure, Encoding::MessagePack);
         let mut terminal = self.record(&self.results, origin, &origin.headers, body);
-        if !fits(&terminal, self.max_record_bytes) {
+        if !self.takes(&terminal) {
             // The key or the headers of the job are themselves too large. It must be answered all the same, or no
             // record behind it ever would be: with its id, and nothing else of what the producer wrote.
             let headers = self.headers_of_ours(origin, MessageKind::Failure);
@@ -101,17 +115,45 @@ impl Outbox {
             terminal = Record { key: None, ..self.record(&self.results, origin, &headers, body) };
         }
         records.push(terminal);
-        records.push(dead_letter);
     }
 
-    /// A job that failed for a passing reason: it waits in a retry topic, as it was read, to be run again.
-    pub(crate) fn again(
+    /// A job that ends here as a result in place of its failure: the tensors that its pipeline declares, and the job's own
+    /// parameters. One that cannot be written is a failure after all.
+    pub(crate) fn defaulted(
         &self,
         origin: &mut Origin,
-        failure: &Failure,
+        failure: Failure,
+        mut default: Job,
         metrics: &PipelineMetrics,
         records: &mut Vec<Record>,
     ) {
+        tell_failure(&failure, &mut default.parameters);
+        stamp(origin, &mut default, &StageTimes::default());
+        let record = self.result_record(origin, default, Some(failure.code), metrics);
+        let Some(record) = record.ok().filter(|record| self.takes(record)) else {
+            return self.failed(origin, failure, metrics, records);
+        };
+        let position = &origin.received.position;
+        tracing::warn!(
+            job_id = %origin.id, stage = %failure.stage, topic = %position.partition.topic,
+            partition = position.partition.index, offset = position.offset.get(), attempt = failure.attempt,
+            code = %failure.code, reason = %failure.message, "job failed; its result is the pipeline's default"
+        );
+        metrics.settled("defaulted");
+        records.push(record);
+    }
+
+    /// A job that failed for a passing reason: it waits in a retry topic, as it was read, to be run again.
+    ///
+    /// # Errors
+    /// The failure as it was, when the topic does not take the job.
+    pub(crate) fn again(
+        &self,
+        origin: &Origin,
+        failure: Failure,
+        metrics: &PipelineMetrics,
+        records: &mut Vec<Record>,
+    ) -> Result<(), Failure> {
         let attempt = origin.attempt();
         let delay = RetryDelay::after(attempt);
         let topic = &self.retries[delay as usize];
@@ -129,8 +171,8 @@ impl Outbox {
             value: origin.received.record.value.clone(),
             headers: pairs.map(|(name, value)| Header { name, value }).collect(),
         };
-        if !fits(&record, self.max_record_bytes) {
-            return self.failed(origin, failure.clone(), metrics, records);
+        if !self.takes(&record) {
+            return Err(failure);
         }
         tracing::info!(
             job_id = %origin.id, stage = %failure.stage, attempt, code = %failure.code, reason = %failure.message,
@@ -138,6 +180,12 @@ impl Outbox {
         );
         metrics.settled("retried");
         records.push(record);
+        Ok(())
+    }
+
+    /// Whether the record's topic takes it.
+    pub(crate) fn takes(&self, record: &Record) -> bool {
+        fits(record, self.limits.of(&record.topic))
     }
 
     /// Headers that owe nothing to the producer but the id, so that their size is known.
@@ -160,7 +208,7 @@ impl Outbox {
         processed: Processed,
         metrics: &PipelineMetrics,
     ) -> Result<Record, Failure> {
-        let job = self.stamped(origin, processed, metrics);
+        let job = stamped(origin, processed, metrics);
         let body = schemas::encode_job(&job).map_err(|error| self.unencodable(origin, &error))?;
         self.renew(origin, MessageKind::Job, Encoding::MessagePack);
         Ok(self.record(topic, origin, &origin.headers, body))
@@ -172,9 +220,23 @@ impl Outbox {
         processed: Processed,
         metrics: &PipelineMetrics,
     ) -> Result<Record, Failure> {
-        let Job { inputs: outputs, parameters } = self.stamped(origin, processed, metrics);
+        let mut job = stamped(origin, processed, metrics);
+        // That a result is none of the model's is not for a producer to say.
+        DEFAULTED_PARAMETERS.iter().for_each(|name| drop(job.parameters.remove(*name)));
+        self.result_record(origin, job, None, metrics)
+    }
+
+    fn result_record(
+        &self,
+        origin: &mut Origin,
+        job: Job,
+        defaulted: Option<FailureCode>,
+        metrics: &PipelineMetrics,
+    ) -> Result<Record, Failure> {
+        let Job { inputs: outputs, parameters } = job;
         metrics.e2e.observe(micros(TimeSheet::read(&parameters).total_us).as_secs_f64());
         self.renew(origin, MessageKind::Result, self.encoding);
+        origin.headers.set_defaulted(defaulted);
         let result = JobResult {
             model_name: origin.headers.model.clone().unwrap_or_default(),
             model_version: origin.headers.model_version.clone().unwrap_or_default(),
@@ -184,24 +246,6 @@ impl Outbox {
         let body = schemas::encode_outcome(&Outcome::Result(result), self.encoding)
             .map_err(|error| self.unencodable(origin, &error))?;
         Ok(self.record(&self.results, origin, &origin.headers, body))
-    }
-
-    /// The job with its time sheet brought up to this moment.
-    fn stamped(&self, origin: &Origin, processed: Processed, metrics: &PipelineMetrics) -> Job {
-        let Processed { mut job, times } = processed;
-        metrics.ran(&times);
-        let mut sheet = origin.sheet;
-        sheet.preprocess_us = sheet.preprocess_us.saturating_add(as_micros(times.preprocess));
-        sheet.inference_us = sheet.inference_us.saturating_add(as_micros(times.inference));
-        sheet.postprocess_us = sheet.postprocess_us.saturating_add(as_micros(times.postprocess));
-        if times.batch_size > 0 {
-            sheet.batch_size = u64::from(times.batch_size);
-        }
-        if let Some(submitted) = &origin.headers.time {
-            sheet.total_us = micros_between(submitted, &Timestamp::now());
-        }
-        sheet.write(&mut job.parameters);
-        job
     }
 
     fn unencodable(&self, origin: &Origin, error: &schemas::EncodeError) -> Failure {
@@ -218,6 +262,7 @@ impl Outbox {
         headers.attempt = Some(attempt);
         headers.content_type = Some(encoding.content_type().to_owned());
         headers.renew_trace(&self.source);
+        headers.set_defaulted(None);
         self.stamp_provenance(headers, kind);
     }
 
@@ -246,6 +291,28 @@ impl Outbox {
             headers,
         }
     }
+}
+
+fn stamped(origin: &Origin, processed: Processed, metrics: &PipelineMetrics) -> Job {
+    let Processed { mut job, times } = processed;
+    metrics.ran(&times);
+    stamp(origin, &mut job, &times);
+    job
+}
+
+/// Brings the job's time sheet up to this moment.
+fn stamp(origin: &Origin, job: &mut Job, times: &StageTimes) {
+    let mut sheet = origin.sheet;
+    sheet.preprocess_us = sheet.preprocess_us.saturating_add(as_micros(times.preprocess));
+    sheet.inference_us = sheet.inference_us.saturating_add(as_micros(times.inference));
+    sheet.postprocess_us = sheet.postprocess_us.saturating_add(as_micros(times.postprocess));
+    if times.batch_size > 0 {
+        sheet.batch_size = u64::from(times.batch_size);
+    }
+    if let Some(submitted) = &origin.headers.time {
+        sheet.total_us = micros_between(submitted, &Timestamp::now());
+    }
+    sheet.write(&mut job.parameters);
 }
 
 /// Microseconds until a job is due again: the delay, and up to a tenth more, so that jobs that failed together do not

@@ -122,6 +122,9 @@ impl<T: Transport> Worker<T> {
             self.health.draining.store(true, Ordering::Relaxed);
             outcome = self.finish().await;
         }
+        if outcome.as_ref().is_err_and(WorkerError::is_orderly) {
+            self.abandon().await;
+        }
         self.health.failed.store(outcome.is_err(), Ordering::Relaxed);
         self.consumer.close().await;
         outcome

@@ -43,7 +43,7 @@ pub(crate) struct ReconcileArgs {
     /// What is promised: with exactly-once a repeat is a fault, else it is counted [default: at-least-once]
     #[arg(long, value_enum, value_name = "MODE")]
     delivery: Option<Mode>,
-    /// Stages whose failures write no dead letter, separated by commas
+    /// Stages whose failures write no dead letter, separated by commas, beside those that the configuration declares so
     #[arg(long, value_name = "STAGE[,STAGE…]", value_delimiter = ',')]
     without_dead_letters: Vec<Stage>,
     /// No worker runs more than one stage, so every job passes every topic after the one that it enters at
@@ -90,6 +90,8 @@ pub(crate) async fn run(args: ReconcileArgs, global: &Global) -> Outcome {
 }
 
 fn options(config: &Config, args: &ReconcileArgs) -> Options {
+    let pipeline = config.pipelines.get(&args.pipeline).into_iter();
+    let declared = pipeline.flat_map(|pipeline| pipeline.on_failure.without_dead_letters());
     let sharing = Stage::ALL.map(|stage| (stage, config.sharing_topic(&args.pipeline, stage)));
     Options {
         delivery: match args.delivery {
@@ -98,7 +100,7 @@ fn options(config: &Config, args: &ReconcileArgs) -> Options {
         },
         limits: config.limits.clone(),
         sharing: sharing.into_iter().collect(),
-        without_dead_letters: args.without_dead_letters.iter().copied().collect(),
+        without_dead_letters: declared.chain(args.without_dead_letters.iter().copied()).collect(),
         apart: args.apart,
         partitions_were: args.partitions_were.clone(),
         since: match &args.from {
@@ -178,6 +180,7 @@ fn print(report: &Report) -> anyhow::Result<()> {
         ("  under different ids", report.ids),
         ("terminal records", report.terminal),
         ("  results", report.results),
+        ("    in place of failures", report.defaulted),
         ("  failures", report.failures),
         ("waiting", report.waiting),
         ("dead letters", report.dead_letters),

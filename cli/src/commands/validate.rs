@@ -16,11 +16,16 @@ pub(crate) async fn run(global: &Global) -> Outcome {
     let mut notes = Vec::new();
     // Loading a pipeline whose declaration is wrong would only repeat what was said.
     if faults.is_empty() {
-        for name in file.config.pipelines.keys() {
+        for (name, declared) in &file.config.pipelines {
             match start::load_pipeline(&file.config, name, &Stage::ALL).await {
                 Err(error) => faults.push(place(&file, name, &error)),
                 Ok(pipeline) => match pipeline.warm_up().await {
-                    Ok(()) => {}
+                    Ok(results) => {
+                        for fault in declared.on_failure.compare(&file.config.limits, &results) {
+                            let path = format!("pipelines.{name}.{}", fault.path);
+                            faults.push(file.locate(ConfigFault::new(path, fault.message)).to_string());
+                        }
+                    }
                     // Labels or tensor names that do not fit what the model gives.
                     Err(error) if error.stage == Stage::Postprocess => {
                         let fault = ConfigFault::new(format!("pipelines.{name}.postprocess"), error.message);

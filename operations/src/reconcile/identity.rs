@@ -1,15 +1,12 @@
 //! What every record of a job has in common, in a few bits: compared, never shown.
 
 use bytes::Bytes;
-use schemas::{Headers, Parameter, Parameters, TimeSheet, Timestamp};
+use schemas::{DEFAULTED_PARAMETERS, Headers, Parameter, Parameters, TimeSheet, Timestamp};
 
 use super::names::hash;
 
 /// Matches everything: what a record does not tell.
 pub(super) const UNKNOWN: u32 = 0;
-
-/// What a result in place of a failure adds to the job's parameters.
-const OF_A_DEFAULT: [&str; 4] = ["defaulted", "failure_stage", "failure_code", "failure_message"];
 
 /// Headers that begin so are this project's, and may change on the way.
 const OF_OURS: &str = "ms_";
@@ -45,11 +42,19 @@ pub(super) fn of_headers(headers: &Headers, time: &Timestamp) -> u32 {
 
 /// The job's own parameters, without what the stages add.
 pub(super) fn of_parameters(parameters: &Parameters) -> u32 {
+    fold(hash(&own(parameters)))
+}
+
+/// Whether there are any beside what the stages add.
+pub(super) fn has_own_parameters(parameters: &Parameters) -> bool {
+    !own(parameters).is_empty()
+}
+
+fn own(parameters: &Parameters) -> Vec<(&str, u8, u64, &str)> {
     let mut sheet = Parameters::new();
     TimeSheet::default().write(&mut sheet);
-    let own = |name: &str| !sheet.contains_key(name) && !OF_A_DEFAULT.contains(&name);
-    let own: Vec<_> = parameters.iter().filter(|(name, _)| own(name)).map(hashable).collect();
-    fold(hash(&own))
+    let is_own = |name: &str| !sheet.contains_key(name) && !DEFAULTED_PARAMETERS.contains(&name);
+    parameters.iter().filter(|(name, _)| is_own(name)).map(hashable).collect()
 }
 
 /// Bytes as they are.

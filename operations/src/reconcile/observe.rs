@@ -1,12 +1,12 @@
 //! A record becomes a sighting, and what can be said against it alone becomes faults.
 
 use schemas::{
-    DeadLetterReason, DecodeError, Encoding, Headers, JobId, Limits, MessageKind, Outcome, Parameter,
-    Parameters, Retry, Stage, TimeSheet, Timestamp,
+    DeadLetterReason, DecodeError, Encoding, FailureCode, Headers, JobId, Limits, MessageKind, Outcome,
+    Parameter, Parameters, Retry, Stage, TimeSheet, Timestamp,
 };
 use transport::{Position, Received, partition_of_key};
 
-use super::identity::{UNKNOWN, fold, of_headers, of_key, of_parameters, of_value};
+use super::identity::{UNKNOWN, fold, has_own_parameters, of_headers, of_key, of_parameters, of_value};
 use super::names::hash;
 use super::options::{Options, Role};
 use super::report::{Fault, FaultKind};
@@ -117,7 +117,11 @@ impl Look<'_> {
         let outcome = header_fault.map_or_else(|| self.outcome(), Err);
         let kind = match outcome {
             Ok(Outcome::Result(result)) => {
-                details.carried = of_parameters(&result.parameters);
+                let defaulted = result.parameters.contains_key("defaulted");
+                // The parameters of a job that could not be read are not known to its default either.
+                if !defaulted || has_own_parameters(&result.parameters) {
+                    details.carried = of_parameters(&result.parameters);
+                }
                 let outputs: Vec<_> = result
                     .outputs
                     .iter()
@@ -126,7 +130,6 @@ impl Look<'_> {
                 let model = (&result.model_name, &result.model_version);
                 details.content = fold(hash(&(model, outputs, details.carried)));
                 self.check_clock(&id, &result.parameters);
-                let defaulted = result.parameters.contains_key("defaulted");
                 if defaulted { Kind::Defaulted } else { Kind::Result }
             }
             Ok(Outcome::Failure(failure)) => {
@@ -135,10 +138,10 @@ impl Look<'_> {
                     // One that did not fit with what the producer wrote has the id alone.
                     (details.key, details.identity) = (0, UNKNOWN);
                 }
-                let alone = failure
-                    .stage
-                    .parse()
-                    .is_ok_and(|stage| self.options.without_dead_letters.contains(&stage));
+                // What a producer asked for has one, whatever is declared for failures.
+                let asked_for = matches!(failure.code, FailureCode::Expired | FailureCode::Cancelled);
+                let is_without = |stage: Stage| self.options.without_dead_letters.contains(&stage);
+                let alone = !asked_for && failure.stage.parse().is_ok_and(is_without);
                 if alone { Kind::FailureAlone } else { Kind::Failure }
             }
             Err(error) => {
@@ -308,9 +311,5 @@ impl Look<'_> {
 }
 
 fn invalid(path: &str, message: &str) -> DecodeError {
-    DecodeError {
-        code: schemas::FailureCode::InvalidInput,
-        path: path.to_owned(),
-        message: message.to_owned(),
-    }
+    DecodeError { code: FailureCode::InvalidInput, path: path.to_owned(), message: message.to_owned() }
 }

@@ -99,7 +99,7 @@ pub struct Options {
     /// The pipelines that read each stage's topic, this one included, sorted; a topic that is not named here is this
     /// pipeline's alone.
     pub sharing: BTreeMap<Stage, Vec<String>>,
-    /// Stages whose failures write no dead letter.
+    /// Stages whose failures write no dead letter, unless their job expired or was cancelled.
     pub without_dead_letters: BTreeSet<Stage>,
     /// No worker runs more than one stage: then every job passes each topic after the one that it enters at. Without it, a
     /// record that vanished between two stages after it had led on cannot be told from stages that are fused.

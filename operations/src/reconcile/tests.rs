@@ -6,7 +6,7 @@ mod windows;
 
 use super::*;
 use history::{Course, History, Submission};
-use schemas::{FailureCode, Stage};
+use schemas::{FailureCode, Parameters, Stage};
 
 /// The kinds of faults in a report, each with the id that it names.
 fn told(report: &Report) -> Vec<(FaultKind, &str)> {
@@ -66,6 +66,40 @@ fn a_policy_without_dead_letters_is_known() {
     assert_eq!(told(&history.reconcile()), [(FaultKind::FailureWithoutDeadLetter, "a")]);
     history.options.without_dead_letters.insert(Stage::Inference);
     holds(&history);
+    // It is a policy for failures, not for what somebody asked for.
+    for code in [FailureCode::Expired, FailureCode::Cancelled] {
+        let mut history = History::new();
+        history.options.without_dead_letters.insert(Stage::Inference);
+        let asked_for = Course { fails: Some((Stage::Inference, code)), ..Course::default() };
+        history.submit(Submission { course: asked_for, ..Submission::new("a", None) });
+        history.work();
+        holds(&history);
+        history.remove(Role::DeadLetters, 0);
+        assert_eq!(told(&history.reconcile()), [(FaultKind::FailureWithoutDeadLetter, "a")], "{code}");
+    }
+}
+
+#[test]
+fn a_default_is_a_result_without_a_dead_letter_and_has_the_parameters_of_its_job() {
+    let mut history = History::new();
+    let failing = Course { fails: Some((Stage::Preprocess, FailureCode::Undecodable)), ..Course::default() };
+    history.submit(Submission { course: failing, ..Submission::new("a", Some("k")) });
+    history.work();
+    history.remove(Role::DeadLetters, 0);
+    let mut own = None;
+    history.change(Role::Stage(Stage::Preprocess), 0, |job| own = Some(history::decode(job).parameters));
+    let own = own.expect("the job was just looked at");
+    assert!(!own.is_empty());
+    let mut check = |parameters: &Parameters, expect: &[FaultKind]| {
+        history.change(Role::Results, 0, |terminal| history::make_default(terminal, parameters.clone()));
+        let report = history.reconcile();
+        assert_eq!(report.faults.iter().map(|fault| fault.kind).collect::<Vec<_>>(), expect);
+        assert_eq!((report.results, report.defaulted, report.failures), (1, 1, 0));
+    };
+    check(&own, &[]);
+    // Of a record that could not be read nobody knows them.
+    check(&Parameters::new(), &[]);
+    check(&Parameters::from([("another".into(), "job's".into())]), &[FaultKind::Mismatched]);
 }
 
 #[test]

@@ -200,7 +200,11 @@ async fn warm_up_runs_every_session_and_the_postprocessing() {
     let runs: Vec<_> = models.iter().map(FakeModel::runs).collect();
     let stages = Stage::Inference..=Stage::Postprocess;
     let pipeline = pipeline_with(stages.clone(), "model = \"m\"", models).unwrap();
-    pipeline.warm_up().await.unwrap();
+    let outputs = pipeline.warm_up().await.unwrap();
+    assert_eq!(
+        outputs.iter().map(|tensor| (tensor.name(), tensor.datatype())).collect::<Vec<_>>(),
+        [("y", Datatype::Fp32)]
+    );
     assert!(runs.iter().all(|runs| runs.count() == 1));
 
     let wrong = "model = \"m\"\npostprocess = [{ op = \"softmax\", tensor = \"logits\" }]";

@@ -36,6 +36,7 @@ fn each_fault_names_its_key_and_what_would_be_right() {
     check("[topics]\nmin_insync_replicas = 2", "topics.min_insync_replicas", "replication");
     check("[topics]\nprefix = 'a b'", "topics.prefix", "letters");
     check("[worker]\nmax_inflight_records = 0", "worker.max_inflight_records", "at least 1");
+    check("[worker]\nslot = 'rack 1'", "worker.slot", "such as its pod");
     check("[worker]\ndrain_timeout_ms = 60000", "worker.drain_timeout_ms", "session.timeout.ms");
     check(
         "[kafka.consumer]\n'enable.auto.commit' = true",
@@ -44,6 +45,76 @@ fn each_fault_names_its_key_and_what_would_be_right() {
     );
     let same = format!("{DIGITS}[pipelines.digits.topics]\nresults = 'millstream.digits.inference'");
     check(&same, "pipelines.digits.topics.results", "topic of inference of pipeline digits already");
+}
+
+#[test]
+fn what_becomes_of_failures_is_checked_where_it_is_declared() {
+    let check_default = |tensors: &str, path: &str, mentions: &str| {
+        let declared =
+            format!("{DIGITS}[pipelines.digits.on_failure]\ninference = {{ default = [{tensors}] }}");
+        check(&declared, &format!("pipelines.digits.on_failure.inference.default{path}"), mentions);
+    };
+    let label = "{ name = 'label', datatype = 'BYTES', shape = [1], data = ['unknown'] }";
+    check_default("", "", "at least one tensor");
+    check_default(&format!("{label}, {label}"), "[1].name", "`label` already");
+    check_default("{ name = '', datatype = 'BYTES', shape = [1], data = ['x'] }", "[0].name", "empty");
+    check_default(
+        "{ name = 'x', datatype = 'FP16', shape = [1], data = [1] }",
+        "[0].datatype",
+        "declare FP32",
+    );
+    check_default(
+        "{ name = 'x', datatype = 'FP32', shape = [2], data = [1] }",
+        "[0].data",
+        "write 2 elements",
+    );
+    check_default(
+        "{ name = 'x', datatype = 'INT8', shape = [1], data = [1000] }",
+        "[0].data",
+        "an integer in its range",
+    );
+    check_default(
+        "{ name = 'x', datatype = 'FP32', shape = [1], data = ['1'] }",
+        "[0].data",
+        "a finite number",
+    );
+    check_default(
+        "{ name = 'x', datatype = 'FP32', shape = [1], data = [nan] }",
+        "[0].data",
+        "a finite number",
+    );
+    let nine = "{ name = 'x', datatype = 'BOOL', shape = [1, 1, 1, 1, 1, 1, 1, 1, 1], data = [true] }";
+    check_default(nine, "[0].shape", "8 dimensions");
+}
+
+#[test]
+fn what_becomes_of_failures_is_declared_stage_by_stage() {
+    let declared = config(&format!(
+        "{DIGITS}[pipelines.digits.on_failure]\npreprocess = 'skip'\npostprocess = {{ default = [\
+         {{ name = 'a', datatype = 'INT64', shape = [2, 1], data = [[1], [2]] }}, \
+         {{ name = 'b', datatype = 'FP32', shape = [], data = [1] }}] }}"
+    ));
+    assert_eq!(declared.check(), []);
+    let on_failure = &declared.pipelines["digits"].on_failure;
+    assert_eq!(on_failure.without_dead_letters().collect::<Vec<_>>(), [Stage::Preprocess]);
+    let [(Stage::Postprocess, Ok(tensors))] = &on_failure.defaults(&declared.limits).collect::<Vec<_>>()[..]
+    else {
+        panic!("one default, of postprocess")
+    };
+    assert_eq!(tensors[0].elements::<i64>().unwrap(), [1, 2]);
+    assert_eq!(tensors[1].elements::<f32>().unwrap(), [1.0]);
+    let wrong = |text: &str| toml::from_str::<Config>(text).unwrap_err().message().to_owned();
+    let message = wrong(&format!("{DIGITS}[pipelines.digits.on_failure]\ninference = 'ignore'"));
+    assert!(message.contains("`dead-letter`, `skip`, `stop`, `default`"), "{message}");
+    let message = wrong(&format!("{DIGITS}[pipelines.digits.on_failure]\nmodel = 'skip'"));
+    assert!(message.contains("`preprocess`, `inference`"), "{message}");
+}
+
+#[test]
+fn a_static_member_has_a_longer_session_to_drain_in() {
+    let long = "[worker]\ndrain_timeout_ms = 30000\n";
+    check(long, "worker.drain_timeout_ms", "session.timeout.ms");
+    assert_eq!(config(&format!("{long}static_membership = true")).check(), []);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use schemas::{DeadLetterReason, Limits, Tensor, TimeSheet};
+use schemas::{DeadLetterReason, Limits, Parameter, Parameters, Tensor, TimeSheet};
 use stages::StageTimes;
 use transport::{Offset, Partition, Position, Received};
 
@@ -27,7 +27,7 @@ fn outbox(next: Option<&str>, digest: Option<&str>) -> Outbox {
             model_digest: digest.map(Into::into),
             pipeline_digest: "pd".into(),
         },
-        max_record_bytes: 10_000,
+        limits: TopicLimits::new(10_000, Vec::new()),
     }
 }
 
@@ -72,12 +72,8 @@ fn processed(job: Job) -> Processed {
 fn succeed(outbox: &Outbox) -> Vec<Record> {
     let (mut origin, job) = origin(None);
     let mut records = Vec::new();
-    outbox.succeeded(
-        &mut origin,
-        processed(job),
-        &Metrics::new().pipeline("digits", &Stage::ALL),
-        &mut records,
-    );
+    let metrics = Metrics::new().pipeline("digits", &Stage::ALL);
+    outbox.succeeded(&mut origin, processed(job), &metrics, &mut records).unwrap();
     records
 }
 
@@ -123,6 +119,87 @@ fn a_result_keeps_identity_and_names_what_computed_it() {
     assert!(sheet.total_us > 1_000_000 && sheet.queue_us > 1_000_000, "{sheet:?}");
 }
 
+/// A result in place of a failure that the model made, of a job with these parameters.
+fn default_of(outbox: &Outbox, parameters: Parameters) -> Vec<Record> {
+    let (mut origin, _) = origin(None);
+    let failure = origin.failure(Stage::Inference, FailureCode::Timeout, "it took too long", true);
+    let tensor = Tensor::from_byte_strings("label", [1], ["unknown"]).unwrap();
+    let default = Job { inputs: vec![tensor], parameters };
+    let mut records = Vec::new();
+    let metrics = Metrics::new().pipeline("digits", &Stage::ALL);
+    outbox.defaulted(&mut origin, failure, default, &metrics, &mut records);
+    records
+}
+
+fn result(record: &Record) -> JobResult {
+    let content_type = headers(record).content_type;
+    let body = record.value.as_ref().unwrap();
+    let outcome =
+        schemas::decode_outcome(MessageKind::Result, content_type.as_deref(), body, &Limits::default());
+    match outcome.unwrap() {
+        Outcome::Result(result) => result,
+        Outcome::Failure(failure) => panic!("{failure:?}"),
+    }
+}
+
+#[test]
+fn a_default_is_a_result_that_says_what_failed() {
+    for encoding in [Encoding::MessagePack, Encoding::Json] {
+        let outbox = Outbox { encoding, ..outbox(Some("next"), None) };
+        let records = default_of(&outbox, Parameters::from([("user".into(), "kept".into())]));
+        let [record] = records.as_slice() else { panic!("one record, not {records:?}") };
+        assert_eq!((&*record.topic, record.key.as_deref()), ("results", Some(b"k".as_slice())));
+        let headers = headers(record);
+        assert_eq!(
+            (headers.kind, headers.defaulted()),
+            (Some(MessageKind::Result), Some(FailureCode::Timeout))
+        );
+        assert_eq!((headers.id.unwrap().as_str(), headers.model.as_deref()), ("job-1", Some("digits")));
+        let JobResult { outputs, parameters, .. } = result(record);
+        assert_eq!(outputs[0].byte_strings().unwrap().collect::<Vec<_>>(), [b"unknown"]);
+        let says = |name: &str, value: Parameter| assert_eq!(parameters.get(name), Some(&value), "{name}");
+        says("user", "kept".into());
+        says("defaulted", true.into());
+        says("failure_stage", "inference".into());
+        says("failure_code", "timeout".into());
+        says("failure_message", "it took too long".into());
+        assert!(TimeSheet::read(&parameters).total_us > 1_000_000);
+    }
+}
+
+#[test]
+fn a_default_too_large_for_its_topic_is_a_failure_after_all() {
+    let outbox = Outbox { limits: TopicLimits::new(3_000, Vec::new()), ..outbox(None, Some("md")) };
+    let records = default_of(&outbox, Parameters::from([("big".into(), "x".repeat(3_000).into())]));
+    let [terminal, dead_letter] = records.as_slice() else { panic!("two records, not {records:?}") };
+    assert_eq!(headers(terminal).kind, Some(MessageKind::Failure));
+    assert_eq!(headers(terminal).defaulted(), None);
+    assert_eq!(&*dead_letter.topic, "dead");
+}
+
+#[test]
+fn an_ordinary_result_is_no_default_whatever_its_producer_says() {
+    for next in [None, Some("next")] {
+        let outbox = outbox(next, Some("md"));
+        let (mut origin, mut job) = origin(None);
+        origin.headers.set_defaulted(Some(FailureCode::Timeout));
+        job.parameters.extend(DEFAULTED_PARAMETERS.map(|name| (name.to_owned(), "forged".into())));
+        let mut records = Vec::new();
+        let metrics = Metrics::new().pipeline("digits", &Stage::ALL);
+        outbox.succeeded(&mut origin, processed(job), &metrics, &mut records).unwrap();
+        let unknown = headers(&records[0]).unknown;
+        assert_eq!(unknown, [("tenant".to_owned(), Some(Bytes::from("acme")))]);
+        if next.is_none() {
+            let parameters = result(&records[0]).parameters;
+            assert!(
+                DEFAULTED_PARAMETERS.iter().all(|name| !parameters.contains_key(*name)),
+                "{parameters:?}"
+            );
+            assert_eq!(parameters["user"], "kept".into());
+        }
+    }
+}
+
 #[test]
 fn between_stages_a_job_goes_on_and_carries_the_models_name_only_past_the_model() {
     let records = succeed(&outbox(Some("next"), Some("md")));
@@ -163,9 +240,13 @@ fn a_failure_is_terminal_and_the_dead_letter_is_the_record_as_it_came() {
 
 #[test]
 fn an_outcome_too_large_for_its_topic_is_a_failure_instead() {
-    let records = succeed(&Outbox { max_record_bytes: 300, ..outbox(None, Some("md")) });
-    assert_eq!(headers(&records[0]).kind, Some(MessageKind::Failure));
-    assert_eq!(&*records[1].topic, "dead");
+    let outbox = Outbox { limits: TopicLimits::new(300, Vec::new()), ..outbox(None, Some("md")) };
+    let (mut origin, job) = origin(None);
+    let mut records = Vec::new();
+    let metrics = Metrics::new().pipeline("digits", &Stage::ALL);
+    let failure = outbox.succeeded(&mut origin, processed(job), &metrics, &mut records).unwrap_err();
+    assert_eq!(failure.code, FailureCode::TooLarge);
+    assert_eq!(records, []);
 }
 
 #[test]

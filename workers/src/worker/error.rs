@@ -3,6 +3,8 @@
 use tokio::task::JoinError;
 use transport::{PublishError, TransportError};
 
+use crate::on_failure::StoppedAt;
+
 /// Why a worker stopped before it was asked to. It has not committed what was unfinished: starting it again is the retry.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
@@ -41,6 +43,9 @@ pub enum WorkerError {
         /// What it says.
         reason: String,
     },
+    /// A job failed in a stage that is declared to stop then.
+    #[error("{0}")]
+    Stopped(Box<StoppedAt>),
     /// A batch panicked outside the places where that is contained.
     #[error("a batch panicked: this is a bug in millstream; nothing of the batch was committed")]
     Panicked(#[from] JoinError),
@@ -52,6 +57,11 @@ pub enum WorkerError {
 impl WorkerError {
     pub(crate) fn of_publishing(error: PublishError) -> Self {
         if error.too_large() { Self::TooLarge(error) } else { Self::Publish(error) }
+    }
+
+    /// Whether it is certain that no job killed the worker, so that none must be suspected of it.
+    pub(super) fn is_orderly(&self) -> bool {
+        matches!(self, Self::Stopped(_) | Self::Model { .. })
     }
 
     /// Whether Kafka could not be reached or refused, rather than a defect of this program.

@@ -22,26 +22,33 @@ impl<T: Transport> Worker<T> {
         self.metrics.rebalanced(if revocation.lost { "lost" } else { "revoked" });
         self.metrics.partitions.sub(partitions.len() as i64);
         CrashPoint::InRevoke.pass();
-        if revocation.lost {
+        let handed_over = if revocation.lost {
             self.health.assigned.store(false, Ordering::Relaxed);
             tracing::warn!(partitions = %names(&partitions), "partitions lost; another worker repeats what was unfinished");
+            Ok(())
         } else {
-            // The poll thread lets go after the drain timeout, done or not; part of it is kept for the last note.
-            let let_go = Instant::now() + self.limits.drain_timeout;
-            let drained = self.drain_until(let_go - self.limits.drain_timeout / 5).await?;
-            let rested = self.rest(&partitions, let_go).await?;
-            if drained && rested {
-                tracing::info!(partitions = %names(&partitions), forgotten, "partitions revoked; their work is committed");
-            } else {
-                tracing::warn!(
-                    partitions = %names(&partitions), limit = ?self.limits.drain_timeout,
-                    "partitions revoked before their work was done; their next owner repeats it \
-                     (raise worker.drain_timeout_ms if batches take that long)"
-                );
-            }
-        }
+            self.hand_over(&partitions, forgotten).await
+        };
+        // After an error too: whatever this worker still committed would set their next owner back.
         self.forget(&partitions);
         drop(revocation);
+        handed_over
+    }
+
+    async fn hand_over(&mut self, partitions: &[Partition], forgotten: usize) -> Result<(), WorkerError> {
+        // The poll thread lets go after the drain timeout, done or not; part of it is kept for the last note.
+        let let_go = Instant::now() + self.limits.drain_timeout;
+        let drained = self.drain_until(let_go - self.limits.drain_timeout / 5).await?;
+        let rested = self.rest(partitions, let_go).await?;
+        if drained && rested {
+            tracing::info!(partitions = %names(partitions), forgotten, "partitions revoked; their work is committed");
+        } else {
+            tracing::warn!(
+                partitions = %names(partitions), limit = ?self.limits.drain_timeout,
+                "partitions revoked before their work was done; their next owner repeats it \
+                 (raise worker.drain_timeout_ms if batches take that long)"
+            );
+        }
         Ok(())
     }
 
@@ -81,6 +88,17 @@ impl<T: Transport> Worker<T> {
             tracing::info!(left_for_others = unread, "what was finished is committed");
         }
         Ok(())
+    }
+
+    /// Ends at a batch that is not answered: what was answered before it is committed, and that nobody died over the rest
+    /// is noted, or its jobs would be suspected of it after the next start.
+    pub(super) async fn abandon(&mut self) {
+        for batch in self.running.drain(..) {
+            batch.finished.abort();
+        }
+        if let Err(error) = self.finish().await {
+            tracing::warn!(error = %Chain(&error), "what was answered before was not all committed, and is answered again");
+        }
     }
 
     /// Waits until nothing runs and everything is committed; false when the deadline came first.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use schemas::MessageKind;
+use schemas::{Job, MessageKind, Tensor};
 use transport::memory::CommitFault;
 use transport::{PublishErrorKind, Record};
 
@@ -16,6 +16,7 @@ mod cancel;
 mod crash;
 mod deadline;
 mod late;
+mod on_failure;
 mod retry;
 mod size;
 
@@ -231,6 +232,22 @@ async fn an_outage_makes_it_unready_and_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_outcome_larger_than_its_topic_takes_fails_without_a_new_beginning() {
+    let bench = Bench::new("");
+    // Less than a result, and more than a failure.
+    bench.memory.set_topic_max_record_bytes(RESULTS, 850);
+    let worker = bench.start().await;
+    let wide = Job::new([Tensor::from_elements("x", [200u64, 1], &[1.0f32; 200]).unwrap()]);
+    let record = Record::new(JOBS, schemas::encode_job(&wide).unwrap()).with_header("ce_id", "wide");
+    bench.publish(vec![record.with_header("content-type", "application/vnd.msgpack")]).await;
+    bench.until_results(1).await;
+    worker.stop().await.unwrap();
+    assert_eq!(bench.terminals(), [("wide".to_owned(), MessageKind::Failure)]);
+    assert_eq!(bench.memory.records(DEAD).len(), 1);
+    assert_eq!(bench.metrics.restarts.get(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn exactly_once_answers_each_job_once_and_commits_with_the_outcomes() {
     let bench = Bench::new(EXACTLY);
     bench.submit("k", numbers(0..500)).await;
@@ -256,5 +273,10 @@ async fn whatever_happens_to_transactions_nothing_is_lost_or_doubled() {
         ids.sort_by(f32::total_cmp);
         assert_eq!(ids, numbers(0..200).collect::<Vec<_>>(), "{fault:?}");
         assert_eq!(bench.committed().values().sum::<i64>(), 200, "{fault:?}");
+        let transactions = &bench.metrics.transactions;
+        let (aborted, unanswered) = (transactions.aborted.get(), transactions.unanswered.get());
+        assert_eq!((aborted > 0, unanswered > 0), (fault == Aborted, fault != Aborted), "{fault:?}");
+        let ended = transactions.committed.get() + aborted + unanswered;
+        assert_eq!(transactions.duration.get_sample_count(), ended, "{fault:?}");
     }
 }

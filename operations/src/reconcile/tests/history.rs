@@ -355,7 +355,7 @@ fn set_header(record: &mut Record, name: &'static str, value: String) {
     record.headers.push(Header::new(name, value));
 }
 
-fn decode(received: &Received) -> Job {
+pub(super) fn decode(received: &Received) -> Job {
     let value = received.record.value.as_ref().unwrap();
     let content_type = header(received, "content-type");
     schemas::decode_job(content_type.as_deref(), value, &schemas::Limits::default()).unwrap()
@@ -378,6 +378,17 @@ pub(super) fn result_body(received: &Received, output: i64, total_us: u64) -> By
     let outputs = vec![Tensor::from_elements("y", [1], &[output]).unwrap()];
     let result = JobResult { model_name: "m".into(), model_version: "1".into(), outputs, parameters };
     schemas::encode_outcome(&Outcome::Result(result), Encoding::MessagePack).unwrap()
+}
+
+/// Makes a terminal record a result in place of the failure.
+pub(super) fn make_default(received: &mut Received, mut parameters: Parameters) {
+    let record = &mut received.record;
+    set_header(record, "ce_type", MessageKind::Result.as_str().to_owned());
+    set_header(record, schemas::DEFAULTED_HEADER, FailureCode::Undecodable.as_str().to_owned());
+    parameters.insert("defaulted".into(), true.into());
+    let outputs = vec![Tensor::from_byte_strings("label", [1], ["unknown"]).unwrap()];
+    let result = JobResult { model_name: "m".into(), model_version: "1".into(), outputs, parameters };
+    record.value = Some(schemas::encode_outcome(&Outcome::Result(result), Encoding::MessagePack).unwrap());
 }
 
 /// Id and time, where the producer left them out.

@@ -263,7 +263,7 @@ pub(super) fn job(key: &'static str, value: f32) -> Record {
         .with_header("content-type", "application/vnd.msgpack")
 }
 
-fn identity(record: &Record) -> (String, MessageKind) {
+pub(super) fn identity(record: &Record) -> (String, MessageKind) {
     let headers = read(record).0;
     (headers.id.unwrap().to_string(), headers.kind.unwrap())
 }

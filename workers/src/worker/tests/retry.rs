@@ -139,10 +139,13 @@ async fn nobody_is_sent_where_he_does_not_belong() {
     unmarked.topic = RETRIES[0].into();
     bench.publish(vec![stray, unmarked, waiting(3.0, long_ago())]).await;
     let worker = bench.start().await;
-    bench.until_results(1).await;
-    bench.until("the others are kept", || bench.memory.records(super::DEAD).len() == 2).await;
+    bench.until_results(3).await;
     worker.stop().await.unwrap();
-    assert_eq!(bench.ids(), ["3"]);
+    let mut terminals = bench.terminals();
+    terminals.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let expected = [("1", MessageKind::Failure), ("2", MessageKind::Failure), ("3", MessageKind::Result)];
+    assert_eq!(terminals, expected.map(|(id, kind)| (id.to_owned(), kind)));
+    assert_eq!((bench.memory.records(JOBS).len(), bench.dead_letters().len()), (1, 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]
