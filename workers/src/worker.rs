@@ -3,7 +3,7 @@
 //! Work is concurrent inside and ordered at the exit. Batches run at once; the oldest is always taken first, so records
 //! are published in fetch order and the offset to commit is a plain maximum per partition.
 //!
-//! Below it: what may run ([`dispatch`]), what the group knows ([`noting`]), and how work ends ([`handover`]).
+//! Below it: what may run (`dispatch`), what the group knows (`noting`), and how work ends (`handover`).
 
 use std::collections::VecDeque;
 use std::future::pending;
