@@ -69,6 +69,10 @@ impl<X: Transactions> ExactlyOnce<X> {
     }
 
     pub(crate) fn add(&mut self, answers: Answers, settles: Settles) {
+        if settles.progress.is_empty() {
+            // All of its partitions went away while it ran.
+            return;
+        }
         let gathered = &mut self.gathered;
         gathered.answers.append(answers);
         gathered.progress.merge(settles.progress);

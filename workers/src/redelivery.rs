@@ -117,7 +117,7 @@ impl<T: Transport> Redelivery<T> {
             }
         }
         if settles.entries > 0 {
-            self.delivery.add(answers, settles);
+            self.delivery.add(answers, settles, &[]);
         }
         Ok(())
     }

@@ -112,7 +112,7 @@ impl<T: Transport> Worker<T> {
         self.processor.metrics.released(release, entries.len());
         let settles = Settles { progress, entries: entries.len(), bytes };
         let finished = tokio::spawn(Arc::clone(&self.processor).process(entries));
-        self.running.push_back(Running { finished, settles });
+        self.running.push_back(Running { finished, settles, forgotten: Vec::new() });
     }
 }
 

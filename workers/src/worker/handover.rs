@@ -54,7 +54,10 @@ impl<T: Transport> Worker<T> {
 
     /// Whatever still runs for these partitions settles nothing any more: a commit would set their next owner back.
     fn forget(&mut self, partitions: &[Partition]) {
-        self.running.iter_mut().for_each(|batch| batch.settles.progress.forget(partitions));
+        for batch in &mut self.running {
+            batch.settles.progress.forget(partitions);
+            batch.forgotten.extend_from_slice(partitions);
+        }
         self.delivery.forget(partitions);
         self.ahead.forget(partitions);
         self.suspects.forget(partitions);
