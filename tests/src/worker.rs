@@ -157,6 +157,17 @@ impl Worker {
         Ok(counts.map(|(_, count)| *count).sum::<f64>() as usize)
     }
 
+    /// How many records it has read whose offsets it has not committed yet.
+    ///
+    /// # Errors
+    /// When the metrics cannot be read.
+    pub async fn inflight(&mut self) -> Result<usize> {
+        let metrics = self.metrics().await?;
+        let found = metrics.iter().find(|(name, _)| name.as_str() == "millstream_inflight");
+        let (_, inflight) = found.context("there is no metric millstream_inflight")?;
+        Ok(*inflight as usize)
+    }
+
     /// Waits until it has settled so many jobs.
     ///
     /// # Errors

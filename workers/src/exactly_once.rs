@@ -14,6 +14,10 @@ use crate::worker::WorkerError;
 /// Before an undone transaction is tried again: whatever undid it (a rebalance, mostly) takes a moment.
 const PAUSE_AFTER_ABORT: Duration = Duration::from_millis(50);
 
+/// Between a transaction and the next: brokers answer a commit before they have marked it everywhere, and one that begins
+/// sooner is told to come again, which librdkafka does after 20 ms.
+const PAUSE_AFTER_COMMIT: Duration = Duration::from_millis(2);
+
 /// When a transaction is made of what has gathered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TransactionLimits {
@@ -40,8 +44,9 @@ struct Gathered {
     progress: Progress,
     entries: usize,
     bytes: usize,
-    // When the oldest of it came; after an abort when it may be tried again.
+    // When the oldest of it came.
     since: Option<Instant>,
+    // When the next transaction may begin.
     not_before: Option<Instant>,
 }
 
@@ -97,7 +102,10 @@ impl<X: Transactions> ExactlyOnce<X> {
         };
         let under_way = self.under_way.take().expect("the transaction was just awaited");
         match done {
-            Ok(()) => Ok(Step::Committed(under_way.progress)),
+            Ok(()) => {
+                self.gathered.not_before = Some(Instant::now() + PAUSE_AFTER_COMMIT);
+                Ok(Step::Committed(under_way.progress))
+            }
             Err(error @ (TransactionError::Aborted { .. } | TransactionError::LostMembership { .. })) => {
                 tracing::warn!(%error, "a transaction was undone, and will be tried again");
                 self.take_back(under_way);

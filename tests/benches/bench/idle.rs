@@ -4,19 +4,21 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use tests::worker::stop_all;
-use tests::{Broker, Setting, Stages, Worker};
+use tests::{Broker, Stages, Worker};
 
+use crate::contender::{self, DELIVERIES};
 use crate::load::Load;
 use crate::note;
 use crate::placement::Placement;
 use crate::plan::Plan;
 
-/// Percent of a core, process by process: fused, and each of the three stages. All idle side by side.
-pub(crate) async fn watch(broker: &Broker, plan: &Plan, placement: &Placement) -> Result<[Vec<f64>; 2]> {
+/// Percent of a core, process by process, in the order of the table's columns. All idle side by side.
+pub(crate) async fn watch(broker: &Broker, plan: &Plan, placement: &Placement) -> Result<Vec<Vec<f64>>> {
     note(&format!("idle workers for {} s", plan.idle_seconds));
     let mut workers = Vec::new();
-    for stages in [Stages::Fused, Stages::Apart] {
-        let setting = Setting::new(broker, "bench-idle").await?;
+    let columns = [Stages::Fused, Stages::Apart].into_iter();
+    for (stages, delivery) in columns.flat_map(|stages| DELIVERIES.map(|delivery| (stages, delivery))) {
+        let setting = contender::setting(broker, stages, delivery).await?;
         let mut started = placement.workers(&setting, stages).await?;
         // Idle is what comes after work.
         Load::new(&setting)?.submit(plan.warm_up).await?;
@@ -33,11 +35,10 @@ pub(crate) async fn watch(broker: &Broker, plan: &Plan, placement: &Placement) -
     let (before, start) = (all()?, Instant::now());
     tokio::time::sleep(plan.idle()).await;
     let (after, took) = (all()?, start.elapsed().as_secs_f64());
-    let percent = |set: usize| -> Vec<f64> {
-        let pairs = before[set].iter().zip(&after[set]);
-        pairs.map(|(before, after)| 100.0 * (*after - *before).as_secs_f64() / took).collect()
-    };
-    let percents = [percent(0), percent(1)];
+    let percent = |(before, after): (&Duration, &Duration)| 100.0 * (*after - *before).as_secs_f64() / took;
+    let percents =
+        before.iter().zip(&after).map(|(before, after)| before.iter().zip(after).map(percent).collect());
+    let percents = percents.collect();
     for (_, started) in workers {
         stop_all(started).await?;
     }

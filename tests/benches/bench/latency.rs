@@ -17,7 +17,7 @@ use crate::statistics::percentile;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct HalfLoad {
+pub(crate) struct AtRate {
     pub(crate) jobs_per_second: f64,
     /// Jobs that count: without those of the warm-up.
     pub(crate) jobs: usize,
@@ -50,7 +50,7 @@ struct Sample {
 }
 
 /// Submits at this rate, and reads every result as it comes.
-pub(crate) async fn at_rate(load: &Load, rate: f64, plan: &Plan, placement: &Placement) -> Result<HalfLoad> {
+pub(crate) async fn at_rate(load: &Load, rate: f64, plan: &Plan, placement: &Placement) -> Result<AtRate> {
     let mut results = load.results().await?;
     // A moment until the first, so that opening the connection is not part of it.
     let start = Instant::now() + Duration::from_millis(200);
@@ -77,14 +77,14 @@ pub(crate) async fn at_rate(load: &Load, rate: f64, plan: &Plan, placement: &Pla
     submitting.await??;
     let busy_percent = cores.into_iter().map(Busy::percent_since).collect::<Result<Vec<_>>>()?;
     let samples: Vec<Sample> = samples.into_iter().skip(warm_up).flatten().collect();
-    Ok(HalfLoad { busy_percent, ..summary(rate, &samples) })
+    Ok(AtRate { busy_percent, ..summary(rate, &samples) })
 }
 
-fn summary(rate: f64, samples: &[Sample]) -> HalfLoad {
+fn summary(rate: f64, samples: &[Sample]) -> AtRate {
     let sheet = |entry: fn(&TimeSheet) -> u64| {
         Percentiles::of(samples.iter().map(|sample| entry(&sample.sheet) as f64 / 1000.0))
     };
-    HalfLoad {
+    AtRate {
         jobs_per_second: rate,
         jobs: samples.len(),
         latency_ms: Percentiles::of(samples.iter().map(|sample| sample.latency.as_secs_f64() * 1000.0)),

@@ -8,6 +8,7 @@
 
 mod busy;
 mod ceilings;
+mod contender;
 mod idle;
 mod latency;
 mod load;
@@ -22,10 +23,9 @@ mod statistics;
 mod throughput;
 
 use anyhow::{Context, Result, ensure};
-use tests::worker::stop_all;
-use tests::{Broker, Setting, Stages};
+use tests::{Broker, Stages};
 
-use crate::load::Load;
+use crate::contender::Contender;
 use crate::placement::Placement;
 use crate::plan::Plan;
 use crate::report::{Measured, Report};
@@ -58,37 +58,39 @@ async fn measure(plan: &Plan, placement: &Placement) -> Result<()> {
     note("starting Apache Kafka");
     let broker = Broker::single()?;
     let ceilings = ceilings::measure(&broker, plan, placement).await?;
-    let fused = measure_stages(&broker, Stages::Fused, plan, placement).await?;
-    let apart = measure_stages(&broker, Stages::Apart, plan, placement).await?;
+    let mut measured = Vec::new();
+    for stages in [Stages::Fused, Stages::Apart] {
+        measured.extend(measure_stages(&broker, stages, plan, placement).await?);
+    }
     let idle = idle::watch(&broker, plan, placement).await?;
-    let report = Report::new(plan, placement, ceilings, [fused, apart], idle)?;
+    let report = Report::new(plan, placement, ceilings, measured, idle);
     report.save(plan.is_quick)?;
     print(&report.to_string());
     Ok(())
 }
 
+/// Both modes of delivery side by side: what is compared is measured in turns, so that a noisy machine disturbs both.
 async fn measure_stages(
     broker: &Broker,
     stages: Stages,
     plan: &Plan,
     placement: &Placement,
-) -> Result<Measured> {
-    let name = if stages == Stages::Fused { "fused" } else { "apart" };
-    let setting = Setting::with(broker, &format!("bench-{name}"), throughput::SETTINGS).await?;
-    note(&format!("{name}: {} cold starts", plan.starts));
-    let start = start::cold(&setting, stages, plan.starts, placement).await?;
-
-    let load = Load::new(&setting)?;
-    let mut workers = placement.workers(&setting, stages).await?;
-    let idle_mib = memory::resident_mib(&workers)?;
-    note(&format!("{name}: {} backlogs of {} jobs", plan.rounds, plan.backlog));
-    let backlog = throughput::backlogs(&load, &mut workers, plan).await?;
-    let peak_mib = memory::peak_mib(&workers)?;
-    let rate = backlog.jobs_per_second() / 2.0;
-    note(&format!("{name}: {rate:.0} jobs/s for {} s", plan.latency_seconds));
-    let half_load = latency::at_rate(&load, rate, plan, placement).await?;
-    stop_all(workers).await?;
-    Ok(Measured { start, idle_mib, backlog, peak_mib, half_load })
+) -> Result<Vec<Measured>> {
+    let mut contenders = Vec::new();
+    for delivery in contender::DELIVERIES {
+        contenders.push(Contender::start(broker, stages, delivery, plan, placement).await?);
+    }
+    for round in 1..=plan.rounds {
+        for contender in &mut contenders {
+            note(&format!("{}: backlog {round} of {}, {} jobs", contender.name(), plan.rounds, plan.backlog));
+            contender.backlog(plan).await?;
+        }
+    }
+    let mut measured = Vec::new();
+    for contender in contenders {
+        measured.push(contender.finish(plan, placement).await?);
+    }
+    Ok(measured)
 }
 
 /// What goes on, for whoever waits.

@@ -3,29 +3,36 @@
 use std::fmt;
 use std::fs;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use schemas::Timestamp;
 use serde::Serialize;
 use tests::repository;
 
 use crate::ceilings::Ceilings;
-use crate::latency::{HalfLoad, Percentiles};
+use crate::latency::{AtRate, Percentiles};
 use crate::machine::Machine;
 use crate::placement::Placement;
 use crate::plan::Plan;
 use crate::start::ColdStarts;
 use crate::throughput::{Backlogs, Round};
 
-/// What was measured of one way to spread the stages over processes.
+/// Where the table of this page lies in `docs/delivery.md`.
+const MARKS: [&str; 2] = ["<!-- written by make bench -->\n", "<!-- end of what make bench writes -->\n"];
+
+/// What was measured of one way to run the pipeline.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Measured {
+    pub(crate) name: String,
     pub(crate) start: ColdStarts,
     /// Before the first job, process by process.
     pub(crate) idle_mib: Vec<u64>,
     pub(crate) backlog: Backlogs,
     /// The most during the backlogs, process by process.
     pub(crate) peak_mib: Vec<u64>,
-    pub(crate) half_load: HalfLoad,
+    /// At a rate that is far below what the workers can do.
+    pub(crate) low_load: AtRate,
+    /// At half the rate that the backlogs showed.
+    pub(crate) half_load: AtRate,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -36,25 +43,25 @@ pub(crate) struct Report {
     command: String,
     plan: Plan,
     ceilings: Ceilings,
-    fused: Measured,
-    three_stages: Measured,
-    /// Percent of a core, process by process: fused, then the three stages.
-    idle_percent: [Vec<f64>; 2],
+    /// The table's columns: fused, then three stages; at-least-once, then exactly-once.
+    columns: Vec<Measured>,
+    /// Percent of a core, process by process, column by column.
+    idle_percent: Vec<Vec<f64>>,
 }
 
-/// A line of the table: what, fused, three stages.
-type Row = [String; 3];
+/// A line of a table: what, and a cell for each column.
+type Row = Vec<String>;
 
 impl Report {
     pub(crate) fn new(
         plan: &Plan,
         placement: &Placement,
         ceilings: Ceilings,
-        [fused, three_stages]: [Measured; 2],
-        idle_percent: [Vec<f64>; 2],
-    ) -> Result<Self> {
+        columns: Vec<Measured>,
+        idle_percent: Vec<Vec<f64>>,
+    ) -> Self {
         let date = Timestamp::now().as_str().split('T').next().unwrap_or_default().to_owned();
-        Ok(Self {
+        Self {
             date,
             machine: Machine::this(),
             placement: placement.describe(),
@@ -62,24 +69,48 @@ impl Report {
                 .to_owned(),
             plan: plan.clone(),
             ceilings,
-            fused,
-            three_stages,
+            columns,
             idle_percent,
-        })
+        }
     }
 
-    /// Keeps it as `docs/bench.md` and `docs/bench.json`; a quick run proves nothing, so it goes to `target/bench`.
+    /// Keeps it as `docs/bench.md` and `docs/bench.json`, and its part of `docs/delivery.md`; a quick run proves nothing,
+    /// so it goes to `target/bench`.
     pub(crate) fn save(&self, is_quick: bool) -> Result<()> {
         let folder = repository().join(if is_quick { "target/bench" } else { "docs" });
         fs::create_dir_all(&folder)?;
         fs::write(folder.join("bench.md"), self.to_string())?;
         fs::write(folder.join("bench.json"), serde_json::to_string_pretty(self)? + "\n")?;
+        let delivery = fs::read_to_string(repository().join("docs/delivery.md"))?;
+        fs::write(folder.join("delivery.md"), self.with_cost(&delivery)?)?;
         Ok(())
+    }
+
+    /// The page with what exactly-once costs.
+    fn with_cost(&self, page: &str) -> Result<String> {
+        let [begin, end] = MARKS;
+        let (before, rest) =
+            page.split_once(begin).context("docs/delivery.md has no place for the figures")?;
+        let (_, after) = rest.split_once(end).context("docs/delivery.md has no end of the figures")?;
+        Ok(format!("{before}{begin}{}{end}{after}", table(&self.head(), &self.cost_rows())))
+    }
+
+    fn cost_rows(&self) -> Vec<Row> {
+        vec![
+            self.row("jobs/s on one core", |m| format!("{:.0}", m.backlog.jobs_per_second())),
+            self.row("CPU-seconds per 1,000 jobs", |m| format!("{:.4}", m.backlog.cpu_seconds_per_1000())),
+            self.row("latency at 100 jobs/s, p50 / p99 ms", |m| both(&m.low_load.latency_ms)),
+            self.row("latency at half load, p50 / p99 ms", |m| both(&m.half_load.latency_ms)),
+        ]
+    }
+
+    fn head(&self) -> Row {
+        self.row("", |m| m.name.clone())
     }
 
     fn rows(&self) -> Vec<Row> {
         let mut rows = self.backlog_rows();
-        rows.extend(self.half_load_rows());
+        rows.extend(self.latency_rows());
         rows.push(self.row("start to model warm, ms", |m| format!("{:.0}", m.start.warm_ms())));
         rows.push(self.row("start to ready (group joined), ms", |m| format!("{:.0}", m.start.ready_ms())));
         rows.push(self.row("resident memory before the first job, MiB", |m| joined(&m.idle_mib)));
@@ -88,7 +119,9 @@ impl Report {
             percents.iter().map(|percent| format!("{percent:.2}")).collect::<Vec<_>>().join(" + ")
         };
         let what = format!("idle for {} s, % of a core", self.plan.idle_seconds);
-        rows.push([what, idle(&self.idle_percent[0]), idle(&self.idle_percent[1])]);
+        rows.push(
+            [what].into_iter().chain(self.idle_percent.iter().map(|percents| idle(percents))).collect(),
+        );
         rows
     }
 
@@ -111,10 +144,10 @@ impl Report {
         ]
     }
 
-    fn half_load_rows(&self) -> Vec<Row> {
-        let both = |percentiles: &Percentiles| format!("{:.1} / {:.1}", percentiles.p50, percentiles.p99);
+    fn latency_rows(&self) -> Vec<Row> {
         let sheet = |measured: &Measured, entry: usize| both(&measured.half_load.sheet_ms[entry].1);
         let mut rows = vec![
+            self.row("latency at 100 jobs/s, p50 / p99 ms", |m| both(&m.low_load.latency_ms)),
             self.row("half load, jobs/s", |m| format!("{:.0}", m.half_load.jobs_per_second)),
             self.row("half load: busy cores (workers, everything else), %", |m| {
                 m.half_load
@@ -126,17 +159,17 @@ impl Report {
             }),
             self.row("latency at half load, p50 / p99 ms", |m| both(&m.half_load.latency_ms)),
         ];
-        for (entry, (name, _)) in self.fused.half_load.sheet_ms.iter().enumerate() {
-            rows.push(self.row(&format!("time sheet: {name}, p50 / p99 ms"), |m| sheet(m, entry)));
+        for (entry, (name, _)) in self.columns[0].half_load.sheet_ms.iter().enumerate() {
+            rows.push(self.row(&format!("half load, time sheet: {name}, p50 / p99 ms"), |m| sheet(m, entry)));
         }
-        rows.push(self.row("time sheet: batch size, p50 / p99", |m| {
+        rows.push(self.row("half load, time sheet: batch size, p50 / p99", |m| {
             format!("{:.0} / {:.0}", m.half_load.batch_size.p50, m.half_load.batch_size.p99)
         }));
         rows
     }
 
     fn row(&self, what: &str, cell: impl Fn(&Measured) -> String) -> Row {
-        [what.to_owned(), cell(&self.fused), cell(&self.three_stages)]
+        [what.to_owned()].into_iter().chain(self.columns.iter().map(cell)).collect()
     }
 }
 
@@ -145,30 +178,26 @@ impl fmt::Display for Report {
         let Self { date, machine, placement, command, plan, ceilings, .. } = self;
         writeln!(f, "# What it costs\n")?;
         writeln!(f, "`{command}`, {date}: {}; {placement}.\n", machine.describe())?;
-        write_table(f, &self.rows())?;
-        writeln!(f)?;
+        writeln!(f, "{}", table(&self.head(), &self.rows()))?;
         writeln!(f, "For scale, on the workers' core:\n")?;
-        write_table_of(
-            f,
-            ["", "jobs/s", "CPU-seconds per 1,000"],
-            &[
-                scale(
-                    "Kafka alone: a worker that passes records on through the same transport",
-                    &ceilings.pass_through,
-                ),
-                scale(
-                    "ONNX Runtime alone: from Python, ready tensors, batches of 64, one thread",
-                    &ceilings.model,
-                ),
-            ],
-        )?;
+        let scale = [
+            scale(
+                "Kafka alone: a worker that passes records on through the same transport",
+                &ceilings.pass_through,
+            ),
+            scale(
+                "ONNX Runtime alone: from Python, ready tensors, batches of 64, one thread",
+                &ceilings.model,
+            ),
+        ];
+        f.write_str(&table(&["", "jobs/s", "CPU-seconds per 1,000"].map(str::to_owned), &scale))?;
         write!(f, "{}", notes(plan))
     }
 }
 
 fn scale(what: &str, round: &Round) -> Row {
     let Round { jobs_per_second, cpu_seconds_per_1000 } = round;
-    [what.to_owned(), format!("{jobs_per_second:.0}"), format!("{cpu_seconds_per_1000:.4}")]
+    vec![what.to_owned(), format!("{jobs_per_second:.0}"), format!("{cpu_seconds_per_1000:.4}")]
 }
 
 /// How to read the table.
@@ -179,7 +208,7 @@ fn notes(plan: &Plan) -> String {
 * A job is an 8×8 PNG of a digit as a raw payload, 4 partitions, one broker, `acks=all`. Every job ends as a result with the
   best three labels.
 * Throughput: the median of {rounds} backlogs of {backlog} jobs, after {warm_up} jobs to warm up. The workers are suspended
-  while a backlog is submitted, so they share their core with nobody. CPU is user and system time of all worker processes.
+  while a backlog is submitted, so they share their core with nobody; both modes take turns. CPU is user and system time of all worker processes.
 * Latency: an open loop of {latency_seconds} s, of which the first {latency_warm_up_seconds} s do not count; from the moment
   at which a job was due to be submitted to the arrival of its result at a reader, so a late submission counts as latency.
   The load generator and the reader share the broker's core, and their timer wakes once a millisecond: where that core is
@@ -196,20 +225,29 @@ fn joined(values: &[u64]) -> String {
     values.iter().map(ToString::to_string).collect::<Vec<_>>().join(" + ")
 }
 
-fn write_table(f: &mut fmt::Formatter<'_>, rows: &[Row]) -> fmt::Result {
-    write_table_of(f, ["", "fused", "three stages"], rows)
+fn both(percentiles: &Percentiles) -> String {
+    format!("{:.1} / {:.1}", percentiles.p50, percentiles.p99)
 }
 
-fn write_table_of(f: &mut fmt::Formatter<'_>, head: [&str; 3], rows: &[Row]) -> fmt::Result {
-    let head = head.map(str::to_owned);
+/// Markdown with columns of even width, the first to the left.
+fn table(head: &[String], rows: &[Row]) -> String {
     let width = |column: usize| {
-        rows.iter().chain([&head]).map(|row| row[column].chars().count()).max().unwrap_or_default()
+        let cells = rows.iter().map(|row| &row[column]).chain([&head[column]]);
+        cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
     };
-    let [what, left, right] = [width(0), width(1), width(2)];
-    writeln!(f, "| {:what$} | {:>left$} | {:>right$} |", head[0], head[1], head[2])?;
-    writeln!(f, "|{:-<what$}--|-{:->left$}:|-{:->right$}:|", "", "", "")?;
-    for [name, first, second] in rows {
-        writeln!(f, "| {name:what$} | {first:>left$} | {second:>right$} |")?;
-    }
-    Ok(())
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let line = |cells: &[String]| {
+        let cells = cells.iter().zip(&widths).enumerate();
+        let cells = cells.map(|(column, (cell, width))| match column {
+            0 => format!("| {cell:width$} |"),
+            _ => format!(" {cell:>width$} |"),
+        });
+        cells.collect::<String>() + "\n"
+    };
+    let rule = widths.iter().enumerate().map(|(column, width)| match column {
+        0 => format!("|{:-<width$}--|", ""),
+        _ => format!("-{:->width$}:|", ""),
+    });
+    let rule = rule.collect::<String>() + "\n";
+    line(head) + &rule + &rows.iter().map(|row| line(row)).collect::<String>()
 }

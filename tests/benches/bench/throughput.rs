@@ -8,7 +8,6 @@ use tests::Worker;
 use tests::process::Signal;
 
 use crate::load::Load;
-use crate::plan::Plan;
 use crate::statistics::median;
 
 /// Seldom enough that being asked costs the workers less than a hundredth.
@@ -18,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 pub(crate) const SETTINGS: &str = "[kafka.consumer]\n\"session.timeout.ms\" = \"45000\"";
 const LONGEST_STOP: Duration = Duration::from_secs(35);
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Backlogs {
     pub(crate) rounds: Vec<Round>,
 }
@@ -41,21 +40,13 @@ impl Backlogs {
     }
 }
 
-/// Lets workers that are warm work off backlogs.
-pub(crate) async fn backlogs(load: &Load, workers: &mut [Worker], plan: &Plan) -> Result<Backlogs> {
-    let mut settled = plan.warm_up;
-    load.submit(plan.warm_up).await?;
-    settle(workers, settled).await?;
-    let mut rounds = Vec::new();
-    for _ in 0..plan.rounds {
-        settled += plan.backlog;
-        rounds.push(backlog(load, workers, plan.backlog, settled).await?);
-    }
-    Ok(Backlogs { rounds })
-}
-
 /// The workers are suspended while the jobs are submitted, so that neither disturbs the other.
-async fn backlog(load: &Load, workers: &mut [Worker], jobs: usize, settled: usize) -> Result<Round> {
+pub(crate) async fn backlog(
+    load: &Load,
+    workers: &mut [Worker],
+    jobs: usize,
+    settled: usize,
+) -> Result<Round> {
     signal(workers, Signal::STOP)?;
     let stopped = Instant::now();
     load.submit(jobs).await?;
@@ -70,11 +61,11 @@ async fn backlog(load: &Load, workers: &mut [Worker], jobs: usize, settled: usiz
     })
 }
 
-/// Waits until the last stage has settled so many jobs.
-async fn settle(workers: &mut [Worker], jobs: usize) -> Result<()> {
+/// Waits until the last stage has settled so many jobs, and nobody holds any that is not committed.
+pub(crate) async fn settle(workers: &mut [Worker], jobs: usize) -> Result<()> {
     let start = Instant::now();
     let last = workers.last_mut().expect("there is at least one worker");
-    while last.settled().await? < jobs {
+    while last.settled().await? < jobs || last.inflight().await? > 0 {
         ensure!(start.elapsed() < PATIENCE, "{} of {jobs} jobs in {PATIENCE:?}", last.settled().await?);
         tokio::time::sleep(PAUSE).await;
     }

@@ -145,7 +145,8 @@ impl Session {
         progress: &Progress,
         offsets: Option<&Offsets>,
     ) -> Result<(), Verdict> {
-        let deadline = Instant::now() + LIMIT;
+        let began = Instant::now();
+        let deadline = began + LIMIT;
         let stopped = |fault: &Fault| sort::before_commit(fault, &self.id, self.still_holds(progress));
         producer.begin().map_err(|fault| match stopped(&fault) {
             // There is nothing to undo.
@@ -154,14 +155,21 @@ impl Session {
         producer.send(records, deadline);
         self.wait_for_records(producer, records, progress, deadline)?;
         CrashPoint::AfterProduce.pass();
+        let produced = began.elapsed();
         if let Some(Offsets { list, group }) = offsets {
             CrashPoint::BeforeOffsets.pass();
             producer.add_offsets(list, group, deadline).map_err(|fault| stopped(&fault))?;
             CrashPoint::AfterOffsets.pass();
         }
         CrashPoint::BeforeCommit.pass();
+        let settled = began.elapsed();
         producer.commit(deadline).map_err(|fault| Verdict::GiveUp(sort::of_commit(&fault, &self.id)))?;
         CrashPoint::AfterCommit.pass();
+        let committed = began.elapsed();
+        tracing::debug!(
+            id = self.id, records = records.len(), ?produced, offsets = ?settled - produced, commit = ?committed - settled,
+            "a transaction was committed"
+        );
         Ok(())
     }
 

@@ -1,8 +1,13 @@
 //! What becomes of failed jobs where the pipeline declares it. The model breaks on NaN.
 
-use schemas::{Cancellation, FailureCode, JobId, Limits, Outcome};
+use schemas::{
+    Cancellation, FailureCode, Headers, Job, JobId, Limits, MessageKind, Outcome, Tensor, Timestamp,
+};
+use transport::{Header, Received, Record};
 
-use super::*;
+use super::bench::{Bench, DEAD, JOBS, RESULTS, identity, numbers, texts};
+use crate::on_failure::StoppedAt;
+use crate::worker::WorkerError;
 
 const RETRY: &str = "millstream.p.retry.5s";
 const CANCELLATIONS: &str = "millstream.p.cancellations";

@@ -1,0 +1,184 @@
+//! The end of work, on some partitions or on all: what runs is finished in time, committed, and noted as finished.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use transport::crash_point::CrashPoint;
+use transport::{Consumer, Partition, Revocation, Transport};
+
+use super::noting::note_done;
+use super::{Chain, Worker, WorkerError, at, names, oldest_finished};
+use crate::delivery::Step;
+
+/// Between two tries of a last commit.
+const PAUSE_BETWEEN_TRIES: Duration = Duration::from_millis(50);
+
+impl<T: Transport> Worker<T> {
+    /// Gives partitions back: forget what is not batched, wait for what runs, publish, commit, then let go.
+    pub(super) async fn revoke(&mut self, revocation: Revocation) -> Result<(), WorkerError> {
+        let partitions = revocation.partitions.clone();
+        let forgotten = self.batcher.forget(&partitions);
+        self.to_learn.retain(|partition| !partitions.contains(partition));
+        self.metrics.rebalanced(if revocation.lost { "lost" } else { "revoked" });
+        self.metrics.partitions.sub(partitions.len() as i64);
+        CrashPoint::InRevoke.pass();
+        let settled = if revocation.lost {
+            self.health.assigned.store(false, Ordering::Relaxed);
+            tracing::warn!(partitions = %names(&partitions), "partitions lost; another worker repeats what was unfinished");
+            Ok(())
+        } else {
+            self.settle(&partitions, forgotten).await
+        };
+        // After an error too: whatever this worker committed later would set their next owner back.
+        self.forget(&partitions);
+        drop(revocation);
+        settled
+    }
+
+    /// What runs is finished and committed, as far as there is time, before these partitions are let go.
+    async fn settle(&mut self, partitions: &[Partition], forgotten: usize) -> Result<(), WorkerError> {
+        // The poll thread lets go after the drain timeout, done or not; part of it is kept for the last note.
+        let let_go = Instant::now() + self.limits.drain_timeout;
+        let drained = self.drain_until(let_go - self.limits.drain_timeout / 5).await?;
+        let rested = self.rest(partitions, let_go).await?;
+        if drained && rested {
+            tracing::info!(partitions = %names(partitions), forgotten, "partitions revoked; their work is committed");
+        } else {
+            tracing::warn!(
+                partitions = %names(partitions), limit = ?self.limits.drain_timeout,
+                "partitions revoked before their work was done; their next owner repeats it \
+                 (raise worker.drain_timeout_ms if batches take that long)"
+            );
+        }
+        Ok(())
+    }
+
+    /// Whatever still runs for these partitions settles nothing any more: a commit would set their next owner back.
+    fn forget(&mut self, partitions: &[Partition]) {
+        self.running.iter_mut().for_each(|batch| batch.settles.progress.forget(partitions));
+        self.delivery.forget(partitions);
+        self.ahead.forget(partitions);
+        self.suspects.forget(partitions);
+        self.notes.forget(partitions);
+        if let Some(learning) = &mut self.learning {
+            learning.partitions.retain(|partition| !partitions.contains(partition));
+        }
+        if let Some(noting) = &mut self.noting {
+            noting.progress.forget(partitions);
+        }
+        self.section.take_if(|at_work| partitions.contains(&at_work.section.partition));
+        self.is_blocked = false;
+    }
+
+    /// Asked to stop: nothing new is begun, what runs is finished within the drain limit, and committed.
+    pub(super) async fn finish(&mut self) -> Result<(), WorkerError> {
+        let unread = self.batcher.len();
+        let deadline = Instant::now() + self.limits.drain_timeout;
+        let drained = self.drain_until(deadline).await?;
+        if !drained {
+            tracing::warn!(limit = ?self.limits.drain_timeout, "the drain limit passed; unfinished jobs are run again by the next worker");
+            for batch in &self.running {
+                batch.finished.abort();
+            }
+        }
+        let active = self.notes.active();
+        if self.rest(&active, deadline.max(Instant::now() + Duration::from_secs(1))).await? {
+            tracing::info!(left_for_others = unread, "what was finished is committed");
+        }
+        Ok(())
+    }
+
+    /// Ends at a batch that is not answered: what was answered before it is committed, and that nobody died over the rest
+    /// is noted, or its jobs would be suspected of it after the next start.
+    pub(super) async fn abandon(&mut self) {
+        for batch in self.running.drain(..) {
+            batch.finished.abort();
+        }
+        if let Err(error) = self.finish().await {
+            tracing::warn!(error = %Chain(&error), "what was answered before was not all committed, and is answered again");
+        }
+    }
+
+    /// Waits until nothing runs and everything is committed; false when the deadline came first.
+    async fn drain_until(&mut self, deadline: Instant) -> Result<bool, WorkerError> {
+        while !(self.running.is_empty() && self.delivery.is_idle() && self.noting.is_none()) {
+            // One commit for all of it.
+            let waits = !self.running.is_empty() || self.delivery.is_publishing();
+            let commit_due = self.delivery.due_at(true).filter(|_| !waits);
+            tokio::select! {
+                biased;
+                step = self.delivery.next() => {
+                    let step = step?;
+                    let failed = matches!(step, Step::Failed);
+                    self.advance(step);
+                    if failed {
+                        tokio::time::sleep(PAUSE_BETWEEN_TRIES).await;
+                    }
+                }
+                finished = oldest_finished(&mut self.running) => self.deliver(finished?)?,
+                noted = note_done(&mut self.noting) => self.noted(noted)?,
+                () = at(commit_due) => self.start_commit(),
+                () = at(Some(deadline)) => return Ok(self.commit_what_is_acknowledged().await),
+            }
+        }
+        Ok(true)
+    }
+
+    /// The time is up: what is acknowledged is committed all the same. Always false: not everything was done.
+    async fn commit_what_is_acknowledged(&mut self) -> bool {
+        const LAST_MOMENT: Duration = Duration::from_millis(500);
+        if self.delivery.due_at(true).is_none() {
+            return false;
+        }
+        self.start_commit();
+        let until = Instant::now() + LAST_MOMENT;
+        loop {
+            tokio::select! {
+                step = self.delivery.next() => match step {
+                    Ok(step @ Step::Committed(_)) => {
+                        self.advance(step);
+                        break;
+                    }
+                    Ok(_) => {}
+                    Err(_) => break,
+                },
+                () = at(Some(until)) => break,
+            }
+        }
+        false
+    }
+
+    /// Notes that nothing of these partitions runs any more; false when the deadline came first.
+    async fn rest(&mut self, partitions: &[Partition], deadline: Instant) -> Result<bool, WorkerError> {
+        if self.delivery.is_committing() {
+            // It may come through yet, and this would set it back.
+            return Ok(false);
+        }
+        loop {
+            let Some((note, progress)) = self.notes.at_rest(&self.suspects, partitions).into_iter().next()
+            else {
+                return Ok(true);
+            };
+            let done =
+                tokio::time::timeout_at(deadline.into(), self.consumer.commit(progress.clone(), &note));
+            match done.await {
+                Ok(Ok(())) => self.notes.rested(&progress),
+                Ok(Err(error)) if error.is_fatal() => return Err(error.into()),
+                Ok(Err(error)) if error.is_lost_membership() => {
+                    tracing::warn!(error = %Chain(&error), "partitions moved before they were handed over in good order");
+                    return Ok(false);
+                }
+                Ok(Err(error)) => {
+                    tracing::warn!(error = %Chain(&error), "the last note was not committed; trying again");
+                    tokio::time::sleep(PAUSE_BETWEEN_TRIES).await;
+                }
+                Err(_) => {
+                    tracing::warn!(
+                        "the last commit was not acknowledged in time; finished jobs may be run again"
+                    );
+                    return Ok(false);
+                }
+            }
+        }
+    }
+}
