@@ -4,7 +4,7 @@
 //! and promises:
 //!
 //! * every record it reads ends as exactly one record further down: on the next stage's topic, or on `results`
-//!   (a failed one on `dead-letters` as well);
+//!   (a failed one on `dead-letters` as well, unless its pipeline declares something else);
 //! * an offset is committed only after what it led to is acknowledged, and in fetch order within a partition, so
 //!   a crash repeats work and never loses it (delivery is at least once);
 //! * a bad job is data and ends as a failure; a broken world is an error and stops the worker uncommitted;
