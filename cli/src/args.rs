@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use schemas::Stage;
+use workers::slot::{Slot, SlotError};
 
 use crate::commands::cancel::CancelArgs;
 use crate::commands::dead_letters::DeadLettersCommand;
@@ -115,7 +116,8 @@ SIGTERM or Ctrl-C: finish what runs within worker.drain_timeout_ms, commit, and 
 
 Examples:
   millstream worker --pipeline digits --stage inference
-  millstream worker --pipeline digits --stage preprocess,inference,postprocess --http 127.0.0.1:0")]
+  millstream worker --pipeline digits --stage preprocess,inference,postprocess --http 127.0.0.1:0
+  millstream worker --pipeline digits --stage inference --slot digits-inference-0")]
 pub(crate) struct WorkerArgs {
     /// The pipeline, as declared in the configuration
     #[arg(long, value_name = "NAME")]
@@ -126,6 +128,14 @@ pub(crate) struct WorkerArgs {
     /// Address of /healthz, /readyz and /metrics; port 0 takes a free one [default: worker.http, 127.0.0.1:9464]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) http: Option<SocketAddr>,
+    /// The name of this worker's place: the same after a restart, and no other worker's of its stage, such as the name of a
+    /// StatefulSet's pod [default: worker.slot, or HOSTNAME-N with the lowest number free on this host]
+    #[arg(long, value_name = "NAME", value_parser = slot)]
+    pub(crate) slot: Option<String>,
+}
+
+fn slot(name: &str) -> Result<String, SlotError> {
+    Slot::named(name).map(|slot| slot.name().to_owned())
 }
 
 #[derive(Debug, Subcommand)]

@@ -162,10 +162,20 @@ impl Worker {
     /// # Errors
     /// When the metrics cannot be read.
     pub async fn inflight(&mut self) -> Result<usize> {
-        let metrics = self.metrics().await?;
-        let found = metrics.iter().find(|(name, _)| name.as_str() == "millstream_inflight");
-        let (_, inflight) = found.context("there is no metric millstream_inflight")?;
-        Ok(*inflight as usize)
+        self.gauge("millstream_inflight").await
+    }
+
+    /// How many partitions of its topic it has.
+    ///
+    /// # Errors
+    /// When the metrics cannot be read.
+    pub async fn partitions(&mut self) -> Result<usize> {
+        self.gauge("millstream_assigned_partitions").await
+    }
+
+    async fn gauge(&mut self, name: &str) -> Result<usize> {
+        let value = self.metrics().await?.remove(name);
+        Ok(value.with_context(|| format!("there is no metric {name}"))? as usize)
     }
 
     /// Waits until it has settled so many jobs.

@@ -26,10 +26,6 @@ pub struct KafkaConfig {
     pub rack: Option<String>,
     /// Who assigns partitions: the members (`classic`, every broker) or the broker (`consumer`, Kafka 4.0 and newer).
     pub group_protocol: GroupProtocol,
-    /// A fixed name of this member, unique within the group (for instance the name of a stateful set's pod): a
-    /// restart within the session timeout then moves no partitions. Not together with autoscaling.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub group_instance_id: Option<String>,
     /// Encryption and authentication.
     pub security: SecurityConfig,
     /// Settings of librdkafka for consumers and readers, by their own names; only those that are safe to change.
@@ -47,7 +43,6 @@ impl Default for KafkaConfig {
             client_id: "millstream".into(),
             rack: None,
             group_protocol: GroupProtocol::Classic,
-            group_instance_id: None,
             security: SecurityConfig::default(),
             consumer: BTreeMap::new(),
             producer: BTreeMap::new(),

@@ -61,7 +61,7 @@ pub use self::publisher::KafkaPublisher;
 pub use self::reader::KafkaReader;
 use self::settings::Settings;
 pub use self::transactions::KafkaTransactions;
-use crate::config::KafkaConfig;
+use crate::config::{KafkaConfig, Setting};
 use crate::consumer::ConsumerOptions;
 use crate::error::{ConfigError, TransportError};
 use crate::reader::ReadFrom;
@@ -132,7 +132,35 @@ impl Transport for Kafka {
         KafkaPublisher::start(&self.config)
     }
 
+    fn with_batches_up_to(&self, bytes: usize) -> Self {
+        let mut config = KafkaConfig::clone(&self.config);
+        let bytes = bytes.clamp(1, settings::BATCH_BYTES);
+        let setting = config.producer.entry(settings::BATCH_SIZE.into());
+        setting.or_insert(Setting::Int(i64::try_from(bytes).expect("it is no more than the default")));
+        Self { config: Arc::new(config) }
+    }
+
     async fn reader(&self, topic: &str, from: ReadFrom) -> Result<KafkaReader, TransportError> {
         KafkaReader::open(&self.config, topic, from).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_keep_to_what_topics_take_unless_the_user_says_how_large_they_are() {
+        let check = |set: Option<i64>, bytes: usize, expect: &str| {
+            let mut config = KafkaConfig::new("127.0.0.1:1");
+            config.producer.extend(set.map(|set| ("batch.size".to_owned(), Setting::Int(set))));
+            let kafka = Kafka::new(config).unwrap().with_batches_up_to(bytes);
+            let settings = Settings::producer(kafka.config()).unwrap();
+            assert_eq!(settings.get("batch.size"), Some(expect), "{set:?} {bytes}");
+        };
+        check(None, 100_000, "100000");
+        check(None, 4_000_000, "524288");
+        check(Some(700_000), 100_000, "700000");
+        check(None, 0, "1");
     }
 }

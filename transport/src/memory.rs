@@ -204,6 +204,11 @@ impl Transport for Memory {
         Ok(MemoryPublisher { cluster: self.cluster.clone() })
     }
 
+    // Records are taken or refused one by one.
+    fn with_batches_up_to(&self, _: usize) -> Self {
+        self.clone()
+    }
+
     async fn reader(&self, topic: &str, from: ReadFrom) -> Result<MemoryReader, TransportError> {
         MemoryReader::open(&self.cluster, topic, &from)
     }

@@ -50,6 +50,11 @@ pub trait Transport: Clone + Send + Sync + 'static {
         topics: &[String],
     ) -> impl Future<Output = Result<BTreeMap<String, usize>, TransportError>> + Send;
 
+    /// The same transport, whose publishers and transactions put no more than so many bytes into one batch, unless the
+    /// configuration says how many: a topic refuses a batch that is larger than it takes, with all its records.
+    #[must_use]
+    fn with_batches_up_to(&self, bytes: usize) -> Self;
+
     /// A reader of all partitions of `topic`.
     fn reader(
         &self,

@@ -10,7 +10,7 @@ use transport::{Offset, Partition, Position, Progress};
 
 /// What is dispatched and not committed.
 #[derive(Debug)]
-pub struct Ahead {
+pub(crate) struct Ahead {
     limit: i64,
     // For each partition the offsets in the order in which they were dispatched, which is theirs; never empty.
     outstanding: BTreeMap<Partition, VecDeque<Offset>>,
@@ -19,14 +19,14 @@ pub struct Ahead {
 
 impl Ahead {
     /// Nothing is dispatched. At most `limit` offsets of each partition may be, at least one.
-    pub fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         let limit = i64::try_from(limit.max(1)).unwrap_or(i64::MAX);
         Self { limit, outstanding: BTreeMap::new(), refused: false }
     }
 
     /// Whether this record may be run now. If not, then it may after a commit. A partition of which everything is
     /// committed takes any record, so gaps between offsets never hold one up for good.
-    pub fn may_dispatch(&mut self, position: &Position) -> bool {
+    pub(crate) fn may_dispatch(&mut self, position: &Position) -> bool {
         let oldest = self.outstanding.get(&position.partition).and_then(VecDeque::front);
         let may = oldest.is_none_or(|oldest| position.offset.get() - oldest.get() < self.limit);
         self.refused |= !may;
@@ -34,12 +34,12 @@ impl Ahead {
     }
 
     /// This record is being run.
-    pub fn dispatched(&mut self, position: &Position) {
+    pub(crate) fn dispatched(&mut self, position: &Position) {
         self.outstanding.entry(position.partition.clone()).or_default().push_back(position.offset);
     }
 
     /// The group has written down this progress.
-    pub fn committed(&mut self, progress: &Progress) {
+    pub(crate) fn committed(&mut self, progress: &Progress) {
         for (partition, next) in progress.iter() {
             if let Some(offsets) = self.outstanding.get_mut(partition) {
                 while offsets.front().is_some_and(|offset| *offset < next) {
@@ -54,20 +54,20 @@ impl Ahead {
     }
 
     /// These partitions belong to another worker now.
-    pub fn forget(&mut self, partitions: &[Partition]) {
+    pub(crate) fn forget(&mut self, partitions: &[Partition]) {
         for partition in partitions {
             self.outstanding.remove(partition);
         }
     }
 
     /// Records that would be run again if the process ended now.
-    pub fn total(&self) -> usize {
+    pub(crate) fn total(&self) -> usize {
         self.outstanding.values().map(VecDeque::len).sum()
     }
 
     /// Whether what is settled should be committed without waiting for the interval: a record has been refused since
     /// the last commit, or half of some partition's limit is used.
-    pub fn commit_wanted(&self) -> bool {
+    pub(crate) fn commit_wanted(&self) -> bool {
         let half_used = |offsets: &VecDeque<Offset>| match (offsets.front(), offsets.back()) {
             (Some(oldest), Some(newest)) => {
                 (newest.get() - oldest.get() + 1) >= self.limit.div_euclid(2).max(1)

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::future::{Future, pending};
 use std::pin::Pin;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use transport::crash_point::CrashPoint;
 use transport::{Consumer, Partition, Progress, PublishError, Publisher, TransportError};
@@ -13,12 +13,17 @@ use crate::commit::Committer;
 use crate::delivery::{Settles, Step};
 use crate::worker::{Chain, WorkerError};
 
+/// After a commit that failed: whatever was in its way takes a moment, and a worker that is in a hurry must not spin.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(50);
+
 /// Outcomes on their way, and offsets to commit once they have arrived.
 pub(crate) struct AtLeastOnce<P> {
     publisher: P,
     publishing: VecDeque<Publishing>,
     committer: Committer,
     committing: Option<Committing>,
+    // After a failure, when it may be tried again.
+    not_before: Option<Instant>,
 }
 
 /// A batch whose outcomes are on their way to the broker.
@@ -34,7 +39,7 @@ struct Committing {
 
 impl<P: Publisher> AtLeastOnce<P> {
     pub(crate) fn new(publisher: P, committer: Committer) -> Self {
-        Self { publisher, publishing: VecDeque::new(), committer, committing: None }
+        Self { publisher, publishing: VecDeque::new(), committer, committing: None, not_before: None }
     }
 
     pub(crate) fn add(&mut self, answers: Answers, settles: Settles) {
@@ -44,7 +49,8 @@ impl<P: Publisher> AtLeastOnce<P> {
 
     pub(crate) fn due_at(&self, eager: bool) -> Option<Instant> {
         let due_at = self.committer.due_at().filter(|_| self.committing.is_none())?;
-        Some(if eager { Instant::now() } else { due_at })
+        let due_at = if eager { Instant::now() } else { due_at };
+        Some(self.not_before.map_or(due_at, |earliest| due_at.max(earliest)))
     }
 
     pub(crate) fn start_commit(&mut self, consumer: &impl Consumer, note: &str) {
@@ -81,13 +87,16 @@ impl<P: Publisher> AtLeastOnce<P> {
         match done {
             Ok(()) => {
                 CrashPoint::AfterOffsets.pass();
+                self.not_before = None;
                 Ok(Step::Committed(progress))
             }
             Err(error) if error.is_fatal() => Err(error.into()),
             Err(error) => {
                 // What moved is forgotten with its revocation; what stayed must still be committed.
                 tracing::warn!(error = %Chain(&error), "a commit was refused or not answered, and will be tried again");
-                self.committer.failed(progress, Instant::now());
+                let now = Instant::now();
+                self.committer.failed(progress, now);
+                self.not_before = Some(now + PAUSE_AFTER_FAILURE);
                 Ok(Step::Failed)
             }
         }

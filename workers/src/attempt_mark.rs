@@ -12,7 +12,7 @@ const SECTION: &str = "section";
 
 /// What is known about the records from the committed offset on, should this be the last note of their owner.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum AttemptMark {
+pub(crate) enum AttemptMark {
     /// They were handed over in good order: nobody died over them.
     #[default]
     Clean,
@@ -36,7 +36,7 @@ pub enum AttemptMark {
 
 impl AttemptMark {
     /// The note.
-    pub fn write(&self) -> String {
+    pub(crate) fn write(&self) -> String {
         match self {
             Self::Clean => String::new(),
             Self::Running { ahead } => format!("{VERSION} {RUNNING} {ahead}"),
@@ -45,7 +45,7 @@ impl AttemptMark {
     }
 
     /// What a note says; [`Clean`](Self::Clean) if it says nothing that is understood.
-    pub fn read(note: &str) -> Self {
+    pub(crate) fn read(note: &str) -> Self {
         let mut words = note.split_ascii_whitespace();
         if words.next() != Some(VERSION) {
             return Self::Clean;

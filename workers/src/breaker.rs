@@ -19,7 +19,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// What the outcome of one job tells about the world around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Evidence {
+pub(crate) enum Evidence {
     /// It works: the job has a result.
     Works,
     /// It does not, and the job is not to blame.
@@ -30,7 +30,7 @@ pub enum Evidence {
 
 impl Evidence {
     /// What a failure tells. `transient`: the same job could succeed when it is run again.
-    pub fn of_failure(code: FailureCode, transient: bool) -> Self {
+    pub(crate) fn of_failure(code: FailureCode, transient: bool) -> Self {
         match code {
             FailureCode::Timeout | FailureCode::Internal => Self::Broken(code),
             _ if transient => Self::Broken(code),
@@ -41,7 +41,7 @@ impl Evidence {
 
 /// What may be dispatched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dispatch {
+pub(crate) enum Dispatch {
     /// Anything.
     Yes,
     /// One batch, with nothing running beside it; say so with [`Breaker::probe_begins`].
@@ -52,7 +52,7 @@ pub enum Dispatch {
 
 /// What an observation changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
+pub(crate) enum Turn {
     /// Most jobs fail for this reason: nothing is run for so long.
     Opened {
         /// What they fail with.
@@ -66,7 +66,7 @@ pub enum Turn {
 
 /// See the [module](self).
 #[derive(Debug)]
-pub struct Breaker {
+pub(crate) struct Breaker {
     state: State,
     window: VecDeque<(Instant, Evidence)>,
     next_pause: Duration,
@@ -87,12 +87,16 @@ impl Default for Breaker {
 
 impl Breaker {
     /// A closed one.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
     /// Takes in the outcomes of one batch; every batch that was dispatched is owed one call, even if it came to nothing.
-    pub fn observe(&mut self, now: Instant, outcomes: impl IntoIterator<Item = Evidence>) -> Option<Turn> {
+    pub(crate) fn observe(
+        &mut self,
+        now: Instant,
+        outcomes: impl IntoIterator<Item = Evidence>,
+    ) -> Option<Turn> {
         let outcomes = outcomes.into_iter().filter(|evidence| *evidence != Evidence::Nothing);
         match self.state {
             State::Closed => {
@@ -108,7 +112,7 @@ impl Breaker {
     }
 
     /// What may be dispatched now.
-    pub fn may_dispatch(&self, now: Instant) -> Dispatch {
+    pub(crate) fn may_dispatch(&self, now: Instant) -> Dispatch {
         match self.state {
             State::Closed => Dispatch::Yes,
             State::Open { until, .. } if until <= now => Dispatch::OneBatch,
@@ -117,14 +121,14 @@ impl Breaker {
     }
 
     /// The one batch is being run; nothing else is until its outcomes have been observed.
-    pub fn probe_begins(&mut self) {
+    pub(crate) fn probe_begins(&mut self) {
         if let State::Open { reason, .. } = self.state {
             self.state = State::Probing { reason };
         }
     }
 
     /// When something may be dispatched that may not now, unless an outcome changes that.
-    pub fn wakes_at(&self) -> Option<Instant> {
+    pub(crate) fn wakes_at(&self) -> Option<Instant> {
         match self.state {
             State::Open { until, .. } => Some(until),
             State::Closed | State::Probing { .. } => None,
@@ -132,7 +136,7 @@ impl Breaker {
     }
 
     /// Why not everything runs; `None` while it does.
-    pub fn reason(&self) -> Option<FailureCode> {
+    pub(crate) fn reason(&self) -> Option<FailureCode> {
         match self.state {
             State::Closed => None,
             State::Open { reason, .. } | State::Probing { reason } => Some(reason),
@@ -140,7 +144,7 @@ impl Breaker {
     }
 
     /// Whether the worker holds back, so that it should not be called ready.
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.reason().is_some()
     }
 

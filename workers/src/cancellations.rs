@@ -27,20 +27,15 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// What is withdrawn, as far as it has been read; clones share it, and the last one ends the reading.
 #[derive(Debug, Clone)]
-pub struct Cancellations {
+pub(crate) struct Cancellations {
     withdrawn: Arc<Withdrawn>,
-    _reading: Option<Arc<AbortOnDropHandle<()>>>,
+    _reading: Arc<AbortOnDropHandle<()>>,
 }
 
 impl Cancellations {
-    /// Nothing is ever withdrawn.
-    pub fn none() -> Self {
-        Self { withdrawn: Arc::new(Withdrawn::new(KEPT)), _reading: None }
-    }
-
     /// Follows `topic` from its beginning. Returns when everything that is in it has been read; with a warning and without
     /// what is missing when that takes too long, or when the topic cannot be read.
-    pub async fn start<T: Transport>(transport: &T, topic: &str) -> Self {
+    pub(crate) async fn start<T: Transport>(transport: &T, topic: &str) -> Self {
         let withdrawn = Arc::new(Withdrawn::new(KEPT));
         let (starting, started) = oneshot::channel();
         let following = Following {
@@ -49,6 +44,7 @@ impl Cancellations {
             pause: None,
             withdrawn: Arc::clone(&withdrawn),
             starting: Some(starting),
+            forgets: false,
         };
         let reading = AbortOnDropHandle::new(tokio::spawn(following.run(transport.clone())));
         if tokio::time::timeout(LONGEST_START, started).await.is_err() {
@@ -57,22 +53,12 @@ impl Cancellations {
                 "the cancellations are not all read yet; jobs that were withdrawn may be run until they are"
             );
         }
-        Self { withdrawn, _reading: Some(Arc::new(reading)) }
+        Self { withdrawn, _reading: Arc::new(reading) }
     }
 
     /// Whether a job is withdrawn, by itself or with its batch.
-    pub fn is_cancelled(&self, id: &JobId, batch: Option<&str>) -> bool {
+    pub(crate) fn is_cancelled(&self, id: &JobId, batch: Option<&str>) -> bool {
         self.withdrawn.holds(id, batch)
-    }
-
-    /// Withdrawals that are remembered.
-    pub fn known(&self) -> usize {
-        self.withdrawn.len()
-    }
-
-    /// Withdrawals that were forgotten because too many came after them.
-    pub fn forgotten(&self) -> u64 {
-        self.withdrawn.forgotten()
     }
 }
 
@@ -86,6 +72,8 @@ struct Following {
     pause: Option<Duration>,
     // Dropped when everything is read that was there, or nothing can be: the start waits for that.
     starting: Option<oneshot::Sender<()>>,
+    // Whether it has been said that withdrawals are forgotten.
+    forgets: bool,
 }
 
 impl Following {
@@ -129,7 +117,17 @@ impl Following {
         self.next.insert(position.partition.index, position.offset.next());
         let headers = &received.record.headers;
         match Cancellation::read(headers.iter().map(|header| (&*header.name, header.value.as_deref()))) {
-            Ok(cancellation) => self.withdrawn.add(cancellation),
+            Ok(cancellation) => {
+                if self.withdrawn.add(cancellation) && !self.forgets {
+                    self.forgets = true;
+                    tracing::warn!(
+                        topic = self.topic,
+                        kept = KEPT,
+                        "there are more withdrawals than are remembered; jobs of the oldest are run if they still wait (withdraw \
+                         batches rather than single jobs)"
+                    );
+                }
+            }
             Err(fault) => tracing::warn!(%position, %fault, "no cancellation: the record is passed over"),
         }
     }

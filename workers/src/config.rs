@@ -209,9 +209,13 @@ pub struct WorkerConfig {
     pub transaction_interval_ms: u64,
     /// How often a record may kill the process that runs it before it is answered with a failure.
     pub max_crashes: u32,
-    /// The name of this worker's place, stable over restarts and different for each worker of a stage: its transactional id
-    /// ends with it. Left out: the host's name and the lowest number that no other worker on the host has.
+    /// The name of this worker's place, stable over restarts and different for each worker of a stage, such as the name of
+    /// its pod: its transactional id and its name as a static member are made of it. Left out: the host's name and the lowest
+    /// number that no other worker on the host has.
     pub slot: Option<String>,
+    /// Whether the group knows this worker by its slot: then a restart within the session timeout, 45 s, moves no
+    /// partitions, and those of a worker that does not come back wait for as long. For a fixed number of workers.
+    pub static_membership: bool,
     /// How long running work may take to finish on a rebalance or a stop, in milliseconds. Shorter than the session
     /// timeout.
     pub drain_timeout_ms: u64,
@@ -229,6 +233,7 @@ impl Default for WorkerConfig {
             transaction_interval_ms: 100,
             max_crashes: 3,
             slot: None,
+            static_membership: false,
             drain_timeout_ms: 10_000,
         }
     }

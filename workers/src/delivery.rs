@@ -34,8 +34,12 @@ pub(crate) enum Step {
 }
 
 impl<T: Transport> Delivery<T> {
-    /// The oldest batch is done.
-    pub(crate) fn add(&mut self, answers: Answers, mut settles: Settles) {
+    /// The oldest batch is done. Of partitions that went away while it ran, the answers are their next owner's to give:
+    /// a transaction must not hold them, since it would not settle them. At least once they are only a repeat.
+    pub(crate) fn add(&mut self, mut answers: Answers, mut settles: Settles, forgotten: &[Partition]) {
+        if matches!(self, Self::ExactlyOnce(_)) {
+            answers.forget(forgotten);
+        }
         // From here on the outcomes are what is held; they can be far larger than what was read.
         settles.bytes = answers.bytes();
         match self {

@@ -9,6 +9,7 @@ use transport::{Partition, Progress, Record, TransactionError, Transactions};
 
 use crate::answers::Answers;
 use crate::delivery::{Settles, Step};
+use crate::metrics::TransactionMetrics;
 use crate::worker::WorkerError;
 
 /// Before an undone transaction is tried again: whatever undid it (a rebalance, mostly) takes a moment.
@@ -33,6 +34,7 @@ pub struct TransactionLimits {
 pub(crate) struct ExactlyOnce<X> {
     transactions: X,
     limits: TransactionLimits,
+    metrics: TransactionMetrics,
     gathered: Gathered,
     under_way: Option<UnderWay>,
 }
@@ -57,15 +59,20 @@ struct UnderWay {
     entries: usize,
     bytes: usize,
     forgotten: Vec<Partition>,
+    begun: Instant,
     done: Pin<Box<dyn Future<Output = Result<(), TransactionError>> + Send>>,
 }
 
 impl<X: Transactions> ExactlyOnce<X> {
-    pub(crate) fn new(transactions: X, limits: TransactionLimits) -> Self {
-        Self { transactions, limits, gathered: Gathered::default(), under_way: None }
+    pub(crate) fn new(transactions: X, limits: TransactionLimits, metrics: TransactionMetrics) -> Self {
+        Self { transactions, limits, metrics, gathered: Gathered::default(), under_way: None }
     }
 
     pub(crate) fn add(&mut self, answers: Answers, settles: Settles) {
+        if settles.progress.is_empty() {
+            // All of its partitions went away while it ran.
+            return;
+        }
         let gathered = &mut self.gathered;
         gathered.answers.append(answers);
         gathered.progress.merge(settles.progress);
@@ -90,8 +97,8 @@ impl<X: Transactions> ExactlyOnce<X> {
         let (records, runs) = answers.split();
         let records = Arc::new(records);
         let done = Box::pin(self.transactions.commit(Arc::clone(&records), progress.clone(), note));
-        let forgotten = Vec::new();
-        self.under_way = Some(UnderWay { records, runs, progress, entries, bytes, forgotten, done });
+        let (forgotten, begun) = (Vec::new(), Instant::now());
+        self.under_way = Some(UnderWay { records, runs, progress, entries, bytes, forgotten, begun, done });
     }
 
     /// Waits for the transaction that is under way. Cancel safe.
@@ -101,6 +108,7 @@ impl<X: Transactions> ExactlyOnce<X> {
             None => pending().await,
         };
         let under_way = self.under_way.take().expect("the transaction was just awaited");
+        self.count(&under_way, &done);
         match done {
             Ok(()) => {
                 self.gathered.not_before = Some(Instant::now() + PAUSE_AFTER_COMMIT);
@@ -118,9 +126,30 @@ impl<X: Transactions> ExactlyOnce<X> {
         }
     }
 
+    fn count(&self, under_way: &UnderWay, done: &Result<(), TransactionError>) {
+        let metrics = &self.metrics;
+        metrics.duration.observe(under_way.begun.elapsed().as_secs_f64());
+        match done {
+            Ok(()) => {
+                metrics.committed.inc();
+                metrics.records.observe(under_way.records.len() as f64);
+            }
+            Err(
+                TransactionError::Aborted { .. }
+                | TransactionError::LostMembership { .. }
+                | TransactionError::TooLarge(_),
+            ) => metrics.aborted.inc(),
+            Err(
+                TransactionError::Fenced { .. }
+                | TransactionError::Unknown { .. }
+                | TransactionError::Fatal(_),
+            ) => metrics.unanswered.inc(),
+        }
+    }
+
     /// What was undone goes in front of what has gathered since.
     fn take_back(&mut self, under_way: UnderWay) {
-        let UnderWay { records, runs, progress, entries, bytes, forgotten, done } = under_way;
+        let UnderWay { records, runs, progress, entries, bytes, forgotten, begun: _, done } = under_way;
         // It holds the records too.
         drop(done);
         let records = Arc::try_unwrap(records).unwrap_or_else(|shared| (*shared).clone());

@@ -3,7 +3,9 @@
 
 use std::time::Instant;
 
-use schemas::{Failure, FailureCode, Headers, Job, JobId, Limits, MessageKind, Stage, TimeSheet, Timestamp};
+use schemas::{
+    DecodeError, Failure, FailureCode, Headers, Job, JobId, Limits, MessageKind, Stage, TimeSheet, Timestamp,
+};
 use transport::Received;
 
 /// Kafka timestamps before 2001-09-09 (10¹² ms) are not clocks: the development broker stamps 1234.
@@ -52,6 +54,23 @@ impl Entry {
 }
 
 impl Origin {
+    /// Who a record is, and what is wrong with its headers. `now` and `clock` are the same moment, on the monotonic clock
+    /// and on the calendar.
+    pub(crate) fn read(received: Received, now: Instant, clock: &Timestamp) -> (Self, Option<DecodeError>) {
+        let pairs = received.record.headers.iter().map(|header| (&*header.name, header.value.as_deref()));
+        let (mut headers, fault) = Headers::read(pairs);
+        let position = &received.position;
+        let id = headers.id.get_or_insert_with(|| {
+            JobId::from_position(&position.partition.topic, position.partition.index, position.offset.get())
+        });
+        let id = id.clone();
+        headers.time.get_or_insert_with(|| match received.timestamp_ms {
+            Some(millis) if millis >= EARLIEST_PLAUSIBLE_MS => Timestamp::from_unix_millis(millis),
+            _ => clock.clone(),
+        });
+        (Self { received, headers, id, sheet: TimeSheet::default(), fetched_at: now }, fault)
+    }
+
     /// Which run of this job this is: 1 for the first.
     pub fn attempt(&self) -> u32 {
         self.headers.attempt.unwrap_or(1).max(1)
@@ -91,20 +110,8 @@ pub struct Fetcher {
 impl Fetcher {
     /// Decodes one record. `now` and `clock` are the same moment, on the monotonic clock and on the calendar.
     pub fn entry(&self, received: Received, now: Instant, clock: &Timestamp) -> Entry {
-        let pairs = received.record.headers.iter().map(|header| (&*header.name, header.value.as_deref()));
-        let (mut headers, header_fault) = Headers::read(pairs);
-        let position = &received.position;
-        let id = headers.id.get_or_insert_with(|| {
-            JobId::from_position(&position.partition.topic, position.partition.index, position.offset.get())
-        });
-        let id = id.clone();
-        let submitted = headers.time.get_or_insert_with(|| match received.timestamp_ms {
-            Some(millis) if millis >= EARLIEST_PLAUSIBLE_MS => Timestamp::from_unix_millis(millis),
-            _ => clock.clone(),
-        });
-        let since_submitted = micros_between(submitted, clock);
-        let mut origin = Origin { received, headers, id, sheet: TimeSheet::default(), fetched_at: now };
-
+        let (mut origin, header_fault) = Origin::read(received, now, clock);
+        let since_submitted = origin.headers.time.as_ref().map_or(0, |time| micros_between(time, clock));
         let work = if !self.is_ours(&origin.headers) {
             Work::Pass
         } else if let Some(fault) = header_fault {

@@ -5,8 +5,10 @@
 //!
 //! * every record it reads ends as exactly one record further down: on the next stage's topic, or on `results`
 //!   (a failed one on `dead-letters` as well, unless its pipeline declares something else);
-//! * an offset is committed only after what it led to is acknowledged, and in fetch order within a partition, so
-//!   a crash repeats work and never loses it (delivery is at least once);
+//! * an offset is committed only with or after what it led to, and in fetch order within a partition, so no crash loses
+//!   work. At least once ([`DeliveryMode`](config::DeliveryMode), the default), outcomes are acknowledged first and a
+//!   crash may repeat them; exactly once, outcomes and offsets are one transaction, and a crash repeats work but no
+//!   outcome;
 //! * a bad job is data and ends as a failure; a broken world is an error and stops the worker uncommitted;
 //! * memory is bounded: when too much is in flight the worker stops reading, and the partitions are paused.
 //!
@@ -25,15 +27,17 @@ pub mod fetch;
 mod process;
 mod publish;
 mod redelivery;
+mod topic_limits;
 
-pub mod ahead;
-pub mod attempt_mark;
-pub mod breaker;
-pub mod cancellations;
+mod ahead;
+mod attempt_mark;
+mod breaker;
+mod cancellations;
+mod name;
 mod notes;
 pub mod on_failure;
 pub mod slot;
-pub mod suspects;
+mod suspects;
 
 pub mod admin;
 pub mod config;

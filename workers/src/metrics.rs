@@ -16,6 +16,8 @@ use crate::batch::Release;
 /// From 0.1 ms to 100 s: a batched digits job takes less than the first, a cold queue more than the last but one.
 const SECONDS: [f64; 13] =
     [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 10.0, 100.0];
+/// From a transaction for one job that nothing else came with to a full one.
+const TRANSACTION_SIZES: [f64; 7] = [1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0];
 const BATCH_SIZES: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
 
 /// The registry of one process, and the gauges that belong to no single batch.
@@ -42,6 +44,8 @@ pub struct Metrics {
     pub commits: IntCounter,
     /// Commits that failed for a passing reason and are tried again.
     pub commit_failures: IntCounter,
+    /// Transactions, where delivery is exactly once.
+    pub(crate) transactions: TransactionMetrics,
     rebalances: IntCounterVec,
     /// Partitions assigned to this worker.
     pub partitions: IntGauge,
@@ -131,6 +135,7 @@ impl Metrics {
                 "millstream_commit_failures_total",
                 "offset commits that were refused or not answered",
             ),
+            transactions: TransactionMetrics::new(&registry),
             rebalances: counters(
                 &registry,
                 "millstream_rebalances_total",
@@ -234,6 +239,45 @@ impl Default for Metrics {
     }
 }
 
+/// Handles to the series of transactions: those with outcomes, and those that send waiting jobs back.
+#[derive(Clone)]
+pub(crate) struct TransactionMetrics {
+    pub(crate) committed: IntCounter,
+    pub(crate) aborted: IntCounter,
+    /// Those of which nobody was told whether they were committed.
+    pub(crate) unanswered: IntCounter,
+    pub(crate) duration: Histogram,
+    pub(crate) records: Histogram,
+}
+
+impl TransactionMetrics {
+    fn new(registry: &Registry) -> Self {
+        let ended = counters(
+            registry,
+            "millstream_transactions_total",
+            "transactions, by how they ended; an aborted one is tried again, one that was not answered leads to a new beginning",
+            &["outcome"],
+        );
+        Self {
+            committed: ended.with_label_values(&["committed"]),
+            aborted: ended.with_label_values(&["aborted"]),
+            unanswered: ended.with_label_values(&["unanswered"]),
+            duration: histogram(
+                registry,
+                "millstream_transaction_duration_seconds",
+                "time from the beginning of a transaction to its end, however it ended",
+                &SECONDS,
+            ),
+            records: histogram(
+                registry,
+                "millstream_transaction_records",
+                "records in a transaction that was committed",
+                &TRANSACTION_SIZES,
+            ),
+        }
+    }
+}
+
 /// Handles to the series of one pipeline, looked up once.
 pub struct PipelineMetrics {
     outcomes: Vec<(String, IntCounter)>,
@@ -306,6 +350,10 @@ fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGa
     register(registry, IntGaugeVec::new(Opts::new(name, help), labels))
 }
 
+fn histogram(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+    register(registry, Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec())))
+}
+
 fn histograms(registry: &Registry, name: &str, help: &str, buckets: &[f64], labels: &[&str]) -> HistogramVec {
     register(registry, HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels))
 }
@@ -328,6 +376,9 @@ mod tests {
             "millstream_batches_total{pipeline=\"digits\",reason=\"delay\",stage=\"preprocess\"} 0",
             "millstream_rebalances_total{kind=\"lost\"} 0",
             "millstream_commits_total 0",
+            "millstream_transactions_total{outcome=\"aborted\"} 0",
+            "millstream_transaction_duration_seconds_count 0",
+            "millstream_transaction_records_count 0",
             "millstream_inflight 0",
         ] {
             assert!(text.contains(series), "missing {series} in\n{text}");

@@ -16,6 +16,7 @@ use crate::fetch::{Origin, micros_between};
 use crate::metrics::PipelineMetrics;
 use crate::on_failure::tell_failure;
 use crate::process::{as_micros, micros};
+use crate::topic_limits::TopicLimits;
 
 /// Where this worker's records go, and what is stamped on them.
 #[derive(Debug, Clone)]
@@ -32,8 +33,8 @@ pub(crate) struct Outbox {
     pub(crate) source: String,
     pub(crate) encoding: Encoding,
     pub(crate) provenance: Provenance,
-    /// The largest record that the topics take, headers included.
-    pub(crate) max_record_bytes: usize,
+    /// The largest record that each topic takes, headers included.
+    pub(crate) limits: TopicLimits,
 }
 
 impl Outbox {
@@ -52,12 +53,13 @@ impl Outbox {
             Some(topic) => self.onward(topic, origin, processed, metrics),
             None => self.result(origin, processed, metrics),
         }?;
-        if !fits(&record, self.max_record_bytes) {
+        if !self.takes(&record) {
             let message = format!(
-                "outcome: {} bytes are more than the {} that may be written; return fewer or smaller tensors, or raise \
+                "outcome: {} bytes are more than the {} that {} takes; return fewer or smaller tensors, or raise \
                  limits.max_record_bytes together with the topics' max.message.bytes",
                 record.size(),
-                self.max_record_bytes
+                self.limits.of(&record.topic),
+                record.topic
             );
             return Err(origin.failure(self.stage, FailureCode::TooLarge, message, false));
         }
@@ -80,7 +82,8 @@ impl Outbox {
         records: &mut Vec<Record>,
     ) {
         metrics.dead_lettered(failure.code);
-        let dead_letter = dead_letter::record(&self.dead_letters, origin, &failure, self.max_record_bytes);
+        let max_bytes = self.limits.of(&self.dead_letters);
+        let dead_letter = dead_letter::record(&self.dead_letters, origin, &failure, max_bytes);
         self.failed_without_dead_letter(origin, failure, metrics, records);
         records.push(dead_letter);
     }
@@ -104,7 +107,7 @@ impl Outbox {
             .expect("a failure holds only strings and numbers, which MessagePack always takes");
         self.renew(origin, MessageKind::Failure, Encoding::MessagePack);
         let mut terminal = self.record(&self.results, origin, &origin.headers, body);
-        if !fits(&terminal, self.max_record_bytes) {
+        if !self.takes(&terminal) {
             // The key or the headers of the job are themselves too large. It must be answered all the same, or no
             // record behind it ever would be: with its id, and nothing else of what the producer wrote.
             let headers = self.headers_of_ours(origin, MessageKind::Failure);
@@ -127,7 +130,7 @@ impl Outbox {
         tell_failure(&failure, &mut default.parameters);
         stamp(origin, &mut default, &StageTimes::default());
         let record = self.result_record(origin, default, Some(failure.code), metrics);
-        let Some(record) = record.ok().filter(|record| fits(record, self.max_record_bytes)) else {
+        let Some(record) = record.ok().filter(|record| self.takes(record)) else {
             return self.failed(origin, failure, metrics, records);
         };
         let position = &origin.received.position;
@@ -168,7 +171,7 @@ impl Outbox {
             value: origin.received.record.value.clone(),
             headers: pairs.map(|(name, value)| Header { name, value }).collect(),
         };
-        if !fits(&record, self.max_record_bytes) {
+        if !self.takes(&record) {
             return Err(failure);
         }
         tracing::info!(
@@ -178,6 +181,11 @@ impl Outbox {
         metrics.settled("retried");
         records.push(record);
         Ok(())
+    }
+
+    /// Whether the record's topic takes it.
+    pub(crate) fn takes(&self, record: &Record) -> bool {
+        fits(record, self.limits.of(&record.topic))
     }
 
     /// Headers that owe nothing to the producer but the id, so that their size is known.

@@ -6,12 +6,15 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use schemas::{DecodeError, RETRY_HEADER_PREFIX, Retry, Timestamp};
+use schemas::{DecodeError, FailureCode, RETRY_HEADER_PREFIX, Retry, Timestamp};
 use tokio_util::sync::CancellationToken;
 use transport::{Consumer, Event, Header, Partition, Progress, Received, Record, Revocation, Transport};
 
 use crate::answers::Answers;
 use crate::delivery::{Delivery, Settles, Step};
+use crate::fetch::Origin;
+use crate::metrics::PipelineMetrics;
+use crate::publish::Outbox;
 use crate::worker::{Chain, WorkerError, at};
 
 /// How long what is on its way may take when partitions are given up or the worker stops.
@@ -21,11 +24,17 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub(crate) struct Redelivery<T: Transport> {
     consumer: T::Consumer,
     delivery: Delivery<T>,
-    /// Where jobs may go back to: a header must not send them anywhere else.
-    targets: Vec<String>,
-    /// Where a record goes that nobody can send back.
-    dead_letters: String,
+    returns: Returns,
     waiting: BTreeMap<Partition, Waiting>,
+}
+
+/// What becomes of a record that is due.
+pub(crate) struct Returns {
+    /// Where jobs may go back to: a header must not send them anywhere else.
+    pub(crate) targets: Vec<String>,
+    /// Answers what cannot go back.
+    pub(crate) outbox: Outbox,
+    pub(crate) metrics: PipelineMetrics,
 }
 
 #[derive(Default)]
@@ -35,13 +44,8 @@ struct Waiting {
 }
 
 impl<T: Transport> Redelivery<T> {
-    pub(crate) fn new(
-        consumer: T::Consumer,
-        delivery: Delivery<T>,
-        targets: Vec<String>,
-        dead_letters: String,
-    ) -> Self {
-        Self { consumer, delivery, targets, dead_letters, waiting: BTreeMap::new() }
+    pub(crate) fn new(consumer: T::Consumer, delivery: Delivery<T>, returns: Returns) -> Self {
+        Self { consumer, delivery, returns, waiting: BTreeMap::new() }
     }
 
     /// Sends back what is due until `stop`.
@@ -84,7 +88,7 @@ impl<T: Transport> Redelivery<T> {
     fn take(&mut self, records: Vec<Received>) {
         let (now, clock) = (Instant::now(), Timestamp::now());
         for received in records {
-            // One that cannot be read is due at once: it goes to the dead letters.
+            // One that cannot be read is due at once: it is answered with a failure.
             let wait =
                 read(&received.record).map_or(0, |retry| retry.due.unix_micros() - clock.unix_micros());
             let due = now + Duration::from_micros(u64::try_from(wait).unwrap_or(0));
@@ -106,8 +110,7 @@ impl<T: Transport> Redelivery<T> {
             for (_, received) in waiting.records.drain(..due) {
                 settles.progress.record(&received.position);
                 settles.entries += 1;
-                let record = sent_back(received.record, &self.targets, &self.dead_letters);
-                answers.answer(partition, |records| records.push(record));
+                answers.answer(partition, |records| self.returns.answer(received, records));
             }
             if waiting.is_paused && waiting.records.is_empty() {
                 waiting.is_paused = false;
@@ -115,7 +118,7 @@ impl<T: Transport> Redelivery<T> {
             }
         }
         if settles.entries > 0 {
-            self.delivery.add(answers, settles);
+            self.delivery.add(answers, settles, &[]);
         }
     }
 
@@ -159,49 +162,46 @@ fn read(record: &Record) -> Result<Retry, DecodeError> {
     Retry::read(record.headers.iter().map(|header| (&*header.name, header.value.as_deref())))
 }
 
-/// The record as it goes back to its topic. One that does not say where that is, or names a topic that is not this
-/// pipeline's, is nobody's job: it is kept with the dead letters.
-fn sent_back(record: Record, targets: &[String], dead_letters: &str) -> Record {
-    let target = match read(&record) {
-        Ok(retry) if targets.contains(&retry.topic) => retry.topic,
-        Ok(retry) => {
-            tracing::error!(
-                topic = retry.topic,
-                "a record in a retry topic names a topic that is not of the pipeline"
-            );
-            return Record { topic: dead_letters.into(), ..record };
-        }
-        Err(fault) => {
-            tracing::error!(%fault, "a record in a retry topic does not say where it belongs");
-            return Record { topic: dead_letters.into(), ..record };
-        }
-    };
-    let kept = |header: &Header| !header.name.starts_with(RETRY_HEADER_PREFIX);
-    let headers = record.headers.into_iter().filter(kept).collect();
-    Record { topic: target.into(), headers, ..record }
+impl Returns {
+    /// The record as it goes back to its topic. One that cannot go anywhere is answered like a job that cannot be read: with
+    /// a failure, and a dead letter.
+    fn answer(&self, received: Received, records: &mut Vec<Record>) {
+        let fault = match read(&received.record) {
+            Ok(retry) if self.targets.contains(&retry.topic) => {
+                let back = sent_back(&received.record, &retry.topic);
+                if self.outbox.takes(&back) {
+                    return records.push(back);
+                }
+                let message = format!(
+                    "record: {} bytes are more than {} takes by now; raise its max.message.bytes, then replay the dead letter",
+                    back.size(),
+                    back.topic
+                );
+                (FailureCode::TooLarge, message)
+            }
+            Ok(_) => {
+                let message = "headers.ms_retry_topic: names no topic of a stage of this pipeline; submit jobs to a stage's topic";
+                (FailureCode::InvalidInput, message.to_owned())
+            }
+            Err(fault) => {
+                let message =
+                    format!("{fault}; only workers write to retry topics, submit jobs to a stage's topic");
+                (fault.code, message)
+            }
+        };
+        let (mut origin, _) = Origin::read(received, Instant::now(), &Timestamp::now());
+        let (code, message) = fault;
+        let failure = origin.failure(self.outbox.stage, code, message, false);
+        self.outbox.failed(&mut origin, failure, &self.metrics, records);
+    }
+}
+
+/// A job without what was added while it waited.
+fn sent_back(record: &Record, topic: &str) -> Record {
+    let kept = |header: &&Header| !header.name.starts_with(RETRY_HEADER_PREFIX);
+    let headers = record.headers.iter().filter(kept).cloned().collect();
+    Record { topic: topic.into(), key: record.key.clone(), value: record.value.clone(), headers }
 }
 
 #[cfg(test)]
-mod tests {
-    use schemas::FailureCode;
-
-    use super::*;
-
-    #[test]
-    fn goes_back_only_to_a_topic_of_the_pipeline() {
-        let check = |topic: &str, expect: &str| {
-            let retry = Retry { topic: topic.into(), due: Timestamp::now(), code: FailureCode::Timeout };
-            let mut record = Record::new("p.retry.5s", "body").with_key("k").with_header("ce_attempt", "2");
-            record.headers.extend(retry.write().into_iter().map(|(name, value)| Header { name, value }));
-            let back = sent_back(record, &["p.inference".into()], "p.dead-letters");
-            assert_eq!(&*back.topic, expect);
-            assert_eq!(back.key.as_deref(), Some(&b"k"[..]));
-            if topic == expect {
-                let names: Vec<&str> = back.headers.iter().map(|header| &*header.name).collect();
-                assert_eq!(names, ["ce_attempt"]);
-            }
-        };
-        check("p.inference", "p.inference");
-        check("other.secrets", "p.dead-letters");
-    }
-}
+mod tests;

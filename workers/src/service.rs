@@ -24,7 +24,7 @@ use crate::metrics::Metrics;
 use crate::on_failure::Policies;
 use crate::process::Processor;
 use crate::publish::Outbox;
-use crate::redelivery::Redelivery;
+use crate::redelivery::{Redelivery, Returns};
 use crate::slot::Slot;
 use crate::worker::{Chain, Parts, Worker, WorkerError, WorkerLimits};
 
@@ -44,6 +44,8 @@ pub(crate) struct Blueprint {
     pub(crate) group: String,
     /// Where delivery is exactly once.
     pub(crate) transactional_id: Option<String>,
+    /// The name of this worker in its groups, where membership is static.
+    pub(crate) instance_id: Option<String>,
     /// Nobody else takes the slot for as long as this is held.
     pub(crate) _slot: Option<Slot>,
     pub(crate) retry_group: String,
@@ -86,7 +88,7 @@ impl<T: Transport> Service<T> {
         let Self { transport, mut blueprint, health, metrics, first } = self;
         // Whichever ends with an error takes the other with it, in good order.
         let stop = stop.child_token();
-        let redelivery = redeliver(transport.clone(), blueprint.redelivery(), stop.clone());
+        let redelivery = redeliver(transport.clone(), blueprint.redelivery(&metrics), stop.clone());
         let redelivery = tokio::spawn(ending(stop.clone(), redelivery));
         let worked =
             ending(stop.clone(), work(&transport, &mut blueprint, &health, &metrics, first, &stop)).await;
@@ -115,7 +117,7 @@ async fn work<T: Transport>(
     loop {
         let Err(error) = worker.run(stop.clone()).await else { return Ok(()) };
         let is_mended = match &error {
-            WorkerError::TooLarge(_) => blueprint.adopt_limits(transport).await?,
+            WorkerError::TooLarge(_) => blueprint.outbox.limits.learn(transport).await?,
             error => incidents.may_go_on(error),
         };
         if !is_mended {
@@ -141,7 +143,7 @@ async fn work<T: Transport>(
 
 async fn redeliver<T: Transport>(
     transport: T,
-    plan: RedeliveryPlan,
+    mut plan: RedeliveryPlan,
     stop: CancellationToken,
 ) -> Result<(), WorkerError> {
     let mut incidents = Incidents::default();
@@ -159,7 +161,11 @@ async fn redeliver<T: Transport>(
             }
         };
         let Err(error) = redelivery.run(stop.clone()).await else { return Ok(()) };
-        if !incidents.may_go_on(&error) {
+        let is_mended = match &error {
+            WorkerError::TooLarge(_) => plan.outbox.limits.learn(&transport).await?,
+            error => incidents.may_go_on(error),
+        };
+        if !is_mended {
             return Err(error);
         }
         tracing::warn!(error = %Chain(&error), "the waiting jobs are read anew where their group is");
@@ -212,8 +218,11 @@ struct RedeliveryPlan {
     group: String,
     topics: Vec<String>,
     targets: Vec<String>,
-    dead_letters: String,
+    stages: Vec<Stage>,
+    outbox: Outbox,
+    metrics: Arc<Metrics>,
     transactional_id: Option<String>,
+    instance_id: Option<String>,
     limits: WorkerLimits,
 }
 
@@ -222,30 +231,53 @@ impl RedeliveryPlan {
         let options = ConsumerOptions {
             drain_timeout: self.limits.drain_timeout,
             max_queued_records: 500,
+            instance_id: self.instance_id.clone(),
             ..ConsumerOptions::default()
         };
         let consumer = transport.consumer(&self.group, &self.topics, options).await?;
-        let delivery = exit(transport, &consumer, self.transactional_id.as_deref(), &self.limits).await?;
-        Ok(Redelivery::new(consumer, delivery, self.targets.clone(), self.dead_letters.clone()))
+        let transport = self.outbox.limits.applied_to(transport);
+        let exit = Exit {
+            transactional_id: self.transactional_id.as_deref(),
+            limits: &self.limits,
+            metrics: &self.metrics,
+        };
+        let delivery = exit.open(&transport, &consumer).await?;
+        let returns = Returns {
+            targets: self.targets.clone(),
+            outbox: self.outbox.clone(),
+            metrics: self.metrics.pipeline(&self.outbox.pipeline, &self.stages),
+        };
+        Ok(Redelivery::new(consumer, delivery, returns))
     }
 }
 
-async fn exit<T: Transport>(
-    transport: &T,
-    consumer: &T::Consumer,
-    transactional_id: Option<&str>,
-    limits: &WorkerLimits,
-) -> Result<Delivery<T>, TransportError> {
-    Ok(match transactional_id {
-        None => Delivery::AtLeastOnce(AtLeastOnce::new(
-            transport.publisher().await?,
-            Committer::new(limits.commit_interval),
-        )),
-        Some(id) => {
-            let transactions = transport.transactions(id, consumer).await?;
-            Delivery::ExactlyOnce(ExactlyOnce::new(transactions, limits.transaction))
-        }
-    })
+/// How outcomes leave and offsets are committed.
+struct Exit<'a> {
+    /// Where delivery is exactly once.
+    transactional_id: Option<&'a str>,
+    limits: &'a WorkerLimits,
+    metrics: &'a Metrics,
+}
+
+impl Exit<'_> {
+    async fn open<T: Transport>(
+        self,
+        transport: &T,
+        consumer: &T::Consumer,
+    ) -> Result<Delivery<T>, TransportError> {
+        let Self { transactional_id, limits, metrics } = self;
+        Ok(match transactional_id {
+            None => Delivery::AtLeastOnce(AtLeastOnce::new(
+                transport.publisher().await?,
+                Committer::new(limits.commit_interval),
+            )),
+            Some(id) => {
+                let transactions = transport.transactions(id, consumer).await?;
+                let metrics = metrics.transactions.clone();
+                Delivery::ExactlyOnce(ExactlyOnce::new(transactions, limits.transaction, metrics))
+            }
+        })
+    }
 }
 
 impl Blueprint {
@@ -261,10 +293,13 @@ impl Blueprint {
             // What waits between the poll thread and the loop comes on top of what the loop holds, so it is kept smaller.
             max_queued_records: (limits.max_inflight_records / 4).max(1),
             max_queued_bytes: (limits.max_inflight_bytes / 4).max(1),
+            instance_id: self.instance_id.clone(),
             ..ConsumerOptions::default()
         };
         let consumer = transport.consumer(&self.group, std::slice::from_ref(&self.topic), options).await?;
-        let delivery = exit(transport, &consumer, self.transactional_id.as_deref(), &limits).await?;
+        let transport = self.outbox.limits.applied_to(transport);
+        let exit = Exit { transactional_id: self.transactional_id.as_deref(), limits: &limits, metrics };
+        let delivery = exit.open(&transport, &consumer).await?;
         let processor = Processor {
             pipeline: self.pipeline.clone(),
             outbox: self.outbox.clone(),
@@ -278,36 +313,17 @@ impl Blueprint {
         Ok(Worker::new(Parts { consumer, delivery, fetcher, processor, limits, health, metrics }))
     }
 
-    fn redelivery(&self) -> RedeliveryPlan {
+    fn redelivery(&self, metrics: &Arc<Metrics>) -> RedeliveryPlan {
         RedeliveryPlan {
             group: self.retry_group.clone(),
             topics: self.outbox.retries.iter().map(ToString::to_string).collect(),
             targets: self.retry_targets.clone(),
-            dead_letters: self.outbox.dead_letters.to_string(),
+            stages: self.stages.clone(),
+            outbox: self.outbox.clone(),
+            metrics: Arc::clone(metrics),
             transactional_id: self.transactional_id.as_ref().map(|id| format!("{id}.retry")),
+            instance_id: self.instance_id.clone(),
             limits: self.limits.clone(),
         }
-    }
-
-    /// Learns what the topics take by now; whether that is less than what was believed.
-    async fn adopt_limits<T: Transport>(&mut self, transport: &T) -> Result<bool, TransportError> {
-        // What Kafka puts around a record in its batch.
-        const AROUND: usize = 256;
-        let outbox = &mut self.outbox;
-        let mut topics = vec![outbox.results.to_string(), outbox.dead_letters.to_string()];
-        topics.extend(outbox.next.iter().map(ToString::to_string));
-        let told = transport.max_record_bytes(&topics).await?;
-        let Some(smallest) = told.values().min().map(|bytes| bytes.saturating_sub(AROUND)) else {
-            return Ok(false);
-        };
-        let is_news = smallest < outbox.max_record_bytes;
-        if is_news {
-            tracing::warn!(
-                bytes = smallest,
-                "topics take smaller records than before; larger outcomes become failures"
-            );
-            outbox.max_record_bytes = smallest;
-        }
-        Ok(is_news)
     }
 }

@@ -1,5 +1,6 @@
 //! The worker's slot: a name that no other running worker of the same group has, and that its successor after a crash has
-//! again. The transactional id is made of it, so a restarted worker shuts out what is left of its predecessor at once.
+//! again. The transactional id is made of it, so a restarted worker shuts out what is left of its predecessor at once; and
+//! so is the name of a static member, so a restarted worker has its predecessor's partitions at once.
 //!
 //! Without a name from the configuration it is `<hostname>-<n>` with the lowest number that is free on this host. A number
 //! is taken by locking a file, and the lock is released by the operating system however the process ends, so nothing is
@@ -12,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 use schemas::JobId;
 
+use crate::name::{self, is_allowed};
+
 /// More workers of one kind than anybody runs on one host; a bound for the search.
 const MAX_NUMBER: usize = 10_000;
 /// The longest part of a file's name or a slot that comes from outside.
@@ -21,13 +24,18 @@ const MAX_PART: usize = 100;
 #[derive(Debug)]
 pub struct Slot {
     name: String,
+    outlasts_restarts: bool,
     // Holds the lock; nothing is read from it.
     _claim: Option<File>,
 }
 
 /// A name that cannot be a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a slot is 1 to 200 letters, digits, '.', '_' or '-'")]
+#[error(
+    "a slot is {}; name it for what stays the same when this worker is restarted and no other worker of its stage has, \
+     such as its pod",
+    name::RULE
+)]
 pub struct SlotError;
 
 impl Slot {
@@ -36,8 +44,10 @@ impl Slot {
     /// # Errors
     /// When the name holds what a topic's name could not.
     pub fn named(name: &str) -> Result<Self, SlotError> {
-        let is_fit = (1..=200).contains(&name.len()) && name.chars().all(is_allowed);
-        if is_fit { Ok(Self { name: name.to_owned(), _claim: None }) } else { Err(SlotError) }
+        if !name::is_name(name) {
+            return Err(SlotError);
+        }
+        Ok(Self { name: name.to_owned(), outlasts_restarts: true, _claim: None })
     }
 
     /// The lowest free slot of this host. `scope` is what slots must be unique in: `<prefix>.<pipeline>.<stage>`.
@@ -52,16 +62,21 @@ impl Slot {
             tracing::warn!(
                 %error, slot = name,
                 "no slot could be claimed, so this worker has a random one: after a crash, exactly-once work waits \
-                 for the transaction timeout before it goes on (name a slot with --slot or worker.slot, or let \
-                 XDG_RUNTIME_DIR point to a folder that can be written to)"
+                 for the transaction timeout before it goes on, and a restart moves partitions (name a slot with \
+                 --slot or worker.slot, or let XDG_RUNTIME_DIR point to a folder that can be written to)"
             );
-            Self { name, _claim: None }
+            Self { name, outlasts_restarts: false, _claim: None }
         })
     }
 
     /// The name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether this worker has the slot again after a restart: not if it is a random one.
+    pub(crate) fn outlasts_restarts(&self) -> bool {
+        self.outlasts_restarts
     }
 
     fn claim_in(folder: &Path, scope: &str, host: &str) -> Result<Self, ClaimError> {
@@ -76,7 +91,10 @@ impl Slot {
             let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
             let file = file.map_err(fault(&path))?;
             match file.try_lock() {
-                Ok(()) => return Ok(Self { name: format!("{host}-{number}"), _claim: Some(file) }),
+                Ok(()) => {
+                    let name = format!("{host}-{number}");
+                    return Ok(Self { name, outlasts_restarts: true, _claim: Some(file) });
+                }
                 Err(TryLockError::WouldBlock) => {}
                 Err(TryLockError::Error(error)) => return Err(fault(&path)(error)),
             }
@@ -134,11 +152,6 @@ fn file_part(scope: &str) -> String {
     format!("{}~{hash:016x}", fit(scope))
 }
 
-/// As names of topics, groups and pipelines.
-fn is_allowed(character: char) -> bool {
-    character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-')
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::{BufRead, BufReader, Read};
@@ -155,16 +168,10 @@ mod tests {
     }
 
     #[test]
-    fn names_are_like_those_of_topics() {
-        let check = |name: &str, expect: bool| assert_eq!(Slot::named(name).is_ok(), expect, "{name}");
-        check("rack-1.worker_7", true);
-        check(&"a".repeat(200), true);
-        check(&"a".repeat(201), false);
-        check("", false);
-        check("a b", false);
-        check("a/b", false);
-        check("é", false);
-        assert_eq!(Slot::named("a").unwrap().name(), "a");
+    fn a_name_that_cannot_be_a_slot_is_refused_with_what_to_do() {
+        assert_eq!(Slot::named("rack-1.worker_7").unwrap().name(), "rack-1.worker_7");
+        let error = Slot::named("rack 1").unwrap_err().to_string();
+        assert!(error.contains("letters, digits") && error.contains("such as its pod"), "{error}");
     }
 
     #[test]

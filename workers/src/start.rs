@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use schemas::{RetryDelay, Stage};
+use schemas::{RetryDelay, Stage, TopicNames};
 use stages::{LoadError, Pipeline, PipelineSpec};
 use transport::{Transport, TransportError};
 
@@ -16,6 +16,7 @@ use crate::on_failure::Policies;
 use crate::publish::Outbox;
 use crate::service::{Blueprint, Service};
 use crate::slot::{Slot, SlotError};
+use crate::topic_limits::TopicLimits;
 
 /// Why a worker could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -97,18 +98,36 @@ pub async fn join<T: Transport>(
 ) -> Result<Service<T>, StartError> {
     let (first, last) = neighbours(stages)?;
     let declared = &config.pipelines[name];
-    warm_up(&pipeline).await;
-    health.models_warm.store(true, Ordering::Relaxed);
     let topics = config.topic_names(name);
-    let slot = match (declared.delivery, &config.worker.slot) {
-        (DeliveryMode::AtLeastOnce, _) => None,
-        (DeliveryMode::ExactlyOnce, Some(slot)) => Some(Slot::named(slot)?),
-        (DeliveryMode::ExactlyOnce, None) => Some(Slot::claim(&config.group(name, first))),
+    let topic_limits = TopicLimits::new(config.max_outcome_bytes(), written_topics(&topics));
+    let ((), topic_limits) = tokio::join!(warm_up(&pipeline), topic_limits.look_up(transport));
+    health.models_warm.store(true, Ordering::Relaxed);
+    let group = config.group(name, first);
+    let is_transactional = declared.delivery == DeliveryMode::ExactlyOnce;
+    let slot = match &config.worker.slot {
+        _ if !is_transactional && !config.worker.static_membership => None,
+        Some(slot) => Some(Slot::named(slot)?),
+        None => Some(Slot::claim(&group)),
+    };
+    let name_in_groups = |slot: &Slot| {
+        if !slot.outlasts_restarts() {
+            tracing::warn!(
+                slot = slot.name(),
+                "worker.static_membership has no effect: under a random slot this worker is another member after each restart"
+            );
+            return None;
+        }
+        // The workers of all stages share the group that reads the retry topics.
+        Some(format!("{first}.{}", slot.name()))
     };
     let blueprint = Blueprint {
         topic: topics.of_stage(first).to_owned(),
-        group: config.group(name, first),
-        transactional_id: slot.as_ref().map(|slot| format!("{}.{}", config.group(name, first), slot.name())),
+        transactional_id: slot
+            .as_ref()
+            .filter(|_| is_transactional)
+            .map(|slot| format!("{group}.{}", slot.name())),
+        instance_id: slot.as_ref().filter(|_| config.worker.static_membership).and_then(name_in_groups),
+        group,
         _slot: slot,
         retry_group: format!("{}.{name}.retry", config.topics.prefix),
         retry_targets: Stage::ALL.map(|stage| topics.of_stage(stage).to_owned()).to_vec(),
@@ -130,7 +149,7 @@ pub async fn join<T: Transport>(
             source: format!("/millstream/{name}/{last}"),
             encoding: declared.results.into(),
             provenance: pipeline.provenance().clone(),
-            max_record_bytes: config.max_outcome_bytes(),
+            limits: topic_limits,
         },
         cancellations: Cancellations::start(transport, &topics.cancellations).await,
         max_attempts: declared.retry.max_attempts,
@@ -146,6 +165,14 @@ pub async fn join<T: Transport>(
         "worker joins its group"
     );
     Ok(service)
+}
+
+/// Every topic that a worker may write to: outcomes, and jobs that are run again, whichever stage they go back to.
+fn written_topics(topics: &TopicNames) -> Vec<String> {
+    let mut written = Stage::ALL.map(|stage| topics.of_stage(stage).to_owned()).to_vec();
+    written.extend([topics.results.clone(), topics.dead_letters.clone()]);
+    written.extend(topics.retries.iter().cloned());
+    written
 }
 
 /// The first and last of stages that have no gap between them.

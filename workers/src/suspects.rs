@@ -34,7 +34,7 @@ const SECTIONS: i64 = 16;
 
 /// The suspected records of the partitions that this worker owns.
 #[derive(Debug)]
-pub struct Suspects {
+pub(crate) struct Suspects {
     max_crashes: u32,
     by_partition: BTreeMap<Partition, Suspicion>,
     // The partition of the last section: staying with it saves a commit of its mark at rest.
@@ -62,24 +62,24 @@ enum Width {
 
 /// Records of one partition that are run together and alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Section {
+pub(crate) struct Section {
     /// Their partition.
-    pub partition: Partition,
+    pub(crate) partition: Partition,
     /// The first of them.
-    pub from: Offset,
+    pub(crate) from: Offset,
     /// The offset after the last of them.
-    pub to: Offset,
+    pub(crate) to: Offset,
     /// How many there are: the first so many of the partition's records that wait.
-    pub entries: usize,
+    pub(crate) entries: usize,
     /// How many owners this record has killed by itself; 0 for several records.
-    pub deaths: u32,
+    pub(crate) deaths: u32,
     /// What is to be done.
-    pub verdict: Verdict,
+    pub(crate) verdict: Verdict,
 }
 
 /// What is to be done with a section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// Run it, after its mark is committed.
     Run,
     /// It is a single record that has killed too many owners: do not run it, answer it with a failure.
@@ -88,7 +88,7 @@ pub enum Verdict {
 
 impl Section {
     /// What is committed before it is run: what is known if this run is the death of the process.
-    pub fn mark(&self) -> AttemptMark {
+    pub(crate) fn mark(&self) -> AttemptMark {
         let is_single = self.from.next() == self.to;
         let deaths = match self.verdict {
             Verdict::Run if is_single => self.deaths.saturating_add(1),
@@ -100,12 +100,12 @@ impl Section {
 
 impl Suspects {
     /// Suspects nothing. A record is convicted after `max_crashes` deaths, at least one.
-    pub fn new(max_crashes: u32) -> Self {
+    pub(crate) fn new(max_crashes: u32) -> Self {
         Self { max_crashes: max_crashes.max(1), by_partition: BTreeMap::new(), last: None }
     }
 
     /// A partition was assigned, and this is what the group has committed for it.
-    pub fn taken_over(&mut self, committed: &Committed) {
+    pub(crate) fn taken_over(&mut self, committed: &Committed) {
         self.by_partition.remove(&committed.partition);
         if let Some(suspicion) = Suspicion::inherited(committed) {
             self.by_partition.insert(committed.partition.clone(), suspicion);
@@ -114,23 +114,26 @@ impl Suspects {
 
     /// Whether any suspicion is left. It may be about records that are not there (a partition can end in offsets without
     /// records), so nothing may wait for it to go away.
-    pub fn is_careful(&self) -> bool {
+    pub(crate) fn is_careful(&self) -> bool {
         !self.by_partition.is_empty()
     }
 
     /// The partitions with a suspicion left.
-    pub fn partitions(&self) -> impl Iterator<Item = &Partition> {
+    pub(crate) fn partitions(&self) -> impl Iterator<Item = &Partition> {
         self.by_partition.keys()
     }
 
     /// Whether a record that has been fetched is suspected.
-    pub fn is_suspect(&self, position: &Position) -> bool {
+    pub(crate) fn is_suspect(&self, position: &Position) -> bool {
         self.by_partition.get(&position.partition).is_some_and(|suspicion| position.offset < suspicion.to)
     }
 
     /// The next records to run by themselves, of those that were fetched and wait, given in fetch order; `None` if none of
     /// them is suspected. Ask when no section is under way. An iterator that ends early makes for smaller sections.
-    pub fn next_section<'a>(&mut self, waiting: impl IntoIterator<Item = &'a Position>) -> Option<Section> {
+    pub(crate) fn next_section<'a>(
+        &mut self,
+        waiting: impl IntoIterator<Item = &'a Position>,
+    ) -> Option<Section> {
         if self.by_partition.is_empty() {
             return None;
         }
@@ -154,7 +157,7 @@ impl Suspects {
     }
 
     /// The outcomes of everything of this partition before `next` are there.
-    pub fn settled(&mut self, partition: &Partition, next: Offset) {
+    pub(crate) fn settled(&mut self, partition: &Partition, next: Offset) {
         let Some(suspicion) = self.by_partition.get_mut(partition) else { return };
         if next >= suspicion.to {
             self.by_partition.remove(partition);
@@ -164,7 +167,7 @@ impl Suspects {
     }
 
     /// What to note beside the partition's offset while nothing of it runs: what is still suspected of it, if anything.
-    pub fn mark_at_rest(&self, partition: &Partition) -> AttemptMark {
+    pub(crate) fn mark_at_rest(&self, partition: &Partition) -> AttemptMark {
         match self.by_partition.get(partition) {
             None => AttemptMark::Clean,
             Some(Suspicion { width: Width::Ahead(ahead), .. }) => AttemptMark::Running { ahead: *ahead },
@@ -178,7 +181,7 @@ impl Suspects {
     }
 
     /// These partitions belong to another worker now.
-    pub fn forget(&mut self, partitions: &[Partition]) {
+    pub(crate) fn forget(&mut self, partitions: &[Partition]) {
         for partition in partitions {
             self.by_partition.remove(partition);
         }

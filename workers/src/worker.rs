@@ -3,7 +3,7 @@
 //! Work is concurrent inside and ordered at the exit. Batches run at once; the oldest is always taken first, so records
 //! are published in fetch order and the offset to commit is a plain maximum per partition.
 //!
-//! Below it: what may run ([`dispatch`]), what the group knows ([`noting`]), and how work ends ([`handover`]).
+//! Below it: what may run (`dispatch`), what the group knows (`noting`), and how work ends (`handover`).
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -71,6 +71,8 @@ pub struct Worker<T: Transport> {
 struct Running {
     finished: JoinHandle<Result<Finished, WorkerError>>,
     settles: Settles,
+    /// Partitions that went away while it ran.
+    forgotten: Vec<Partition>,
 }
 
 /// The parts that a worker is built from.
@@ -186,7 +188,8 @@ impl<T: Transport> Worker<T> {
 
     /// The oldest batch is done: its records go out, behind those of the batches before it.
     fn deliver(&mut self, finished: Result<Finished, WorkerError>) -> Result<(), WorkerError> {
-        let Running { settles, .. } = self.running.pop_front().expect("the oldest batch was just awaited");
+        let Running { settles, forgotten, .. } =
+            self.running.pop_front().expect("the oldest batch was just awaited");
         let Finished { answers, evidence } = finished?;
         CrashPoint::AfterRun.pass();
         match self.breaker.observe(Instant::now(), evidence) {
@@ -201,7 +204,7 @@ impl<T: Transport> Worker<T> {
         if let Some(SectionAtWork { section, .. }) = &self.section {
             self.suspects.settled(&section.partition, section.to);
         }
-        self.delivery.add(answers, settles);
+        self.delivery.add(answers, settles, &forgotten);
         Ok(())
     }
 

@@ -13,8 +13,10 @@ use crate::config_file::ConfigFile;
 use crate::exit::{Exit, ExitWith, Failure, Outcome};
 use crate::signals;
 
-pub(crate) async fn run(args: WorkerArgs, file: ConfigFile) -> Outcome {
-    let config = &file.config;
+pub(crate) async fn run(args: WorkerArgs, mut file: ConfigFile) -> Outcome {
+    let config = &mut file.config;
+    config.worker.slot = args.slot.or(config.worker.slot.take());
+    let config = &*config;
     let stop = signals::stop_token();
     let (health, metrics) = (Arc::new(Health::default()), Arc::new(Metrics::new()));
 

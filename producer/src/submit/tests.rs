@@ -69,6 +69,10 @@ impl Transport for Gate {
         self.memory.max_record_bytes(topics).await
     }
 
+    fn with_batches_up_to(&self, _: usize) -> Self {
+        self.clone()
+    }
+
     async fn reader(&self, topic: &str, from: ReadFrom) -> Result<Self::Reader, TransportError> {
         self.memory.reader(topic, from).await
     }

@@ -35,8 +35,6 @@ impl Member {
 /// All workers.
 pub struct Fleet {
     setting: Arc<Setting>,
-    /// Whether `millstream worker` takes `--slot`.
-    takes_slots: bool,
     members: Vec<Member>,
     /// Who ended without having been asked to, and was started again.
     pub restarted: Vec<String>,
@@ -49,9 +47,8 @@ impl Fleet {
     ///
     /// # Errors
     /// When one does not start.
-    pub fn start(setting: Arc<Setting>, takes_slots: bool) -> Result<Self> {
-        let mut fleet =
-            Self { setting, takes_slots, members: Vec::new(), restarted: Vec::new(), peak_mib: 0 };
+    pub fn start(setting: Arc<Setting>) -> Result<Self> {
+        let mut fleet = Self { setting, members: Vec::new(), restarted: Vec::new(), peak_mib: 0 };
         for stage in STAGES {
             for slot in SLOTS {
                 fleet.add(stage, slot, &[])?;
@@ -76,8 +73,7 @@ impl Fleet {
     }
 
     fn process(&self, stage: &str, slot: &str, environment: &[(&str, &str)]) -> Result<Worker> {
-        let arguments: &[&str] = if self.takes_slots { &["--slot", slot] } else { &[] };
-        Worker::start_as(&self.setting, stage, arguments, environment)
+        Worker::start_as(&self.setting, stage, &["--slot", slot], environment)
     }
 
     /// Everybody.

@@ -12,7 +12,7 @@ use super::plan::{Case, Form, Mode, Plan};
 use super::progress::Watch;
 use super::{cases, configuration, say};
 use crate::journal::HostileRecord;
-use crate::{Broker, Ended, Setting, millstream, python};
+use crate::{Broker, Ended, Setting, python};
 
 /// What the tests set `session.timeout.ms` to: a member that was killed holds its partitions for so long.
 pub const SESSION: Duration = Duration::from_secs(6);
@@ -77,8 +77,7 @@ impl<'a> Scene<'a> {
         let mut dice = Dice::of(plan.seed, &[case.name, mode.as_str()]);
         let setting = Arc::new(configuration::write(broker, case, mode)?);
         setting.run(&["topics", "apply"]).await?.expect_code(0);
-        let help = millstream(&["worker", "--help"], &[]).await?.stdout;
-        let mut fleet = Fleet::start(setting.clone(), help.contains("--slot"))?;
+        let mut fleet = Fleet::start(setting.clone())?;
         fleet.ready().await?;
         let watch = Watch::start(&setting, &STAGES)?;
         let special = cases::special(case.fault, plan.jobs, &mut dice);

@@ -8,6 +8,7 @@ mod fused;
 mod hostile;
 mod idle;
 mod journey;
+mod membership;
 mod on_failure;
 mod operations;
 mod outage;

@@ -72,7 +72,7 @@ pub(crate) fn read_advice(code: Code) -> &'static str {
             "; other members of the group assign partitions differently: stop them, or use another group"
         }
         Code::FencedInstanceId | Code::UnreleasedInstanceId => {
-            "; another member has the same `kafka.group_instance_id`: give each its own"
+            "; another member has the same name: give each worker of a stage its own slot (worker.slot or --slot)"
         }
         Code::UnsupportedVersion | Code::UnsupportedFeature => {
             "; the brokers are too old for this setting (`kafka.group_protocol = \"consumer\"` needs Kafka 4.0)"

@@ -107,7 +107,7 @@ const FIXED: &[(&str, &str)] = &[
     ("client.id", OWN_KEY),
     ("client.rack", OWN_KEY),
     ("group.id", "the group is named after the pipeline and its stages"),
-    ("group.instance.id", OWN_KEY),
+    ("group.instance.id", "it is made of the worker's slot; set `worker.static_membership`"),
     ("group.protocol", OWN_KEY),
     ("security.protocol", SECURITY),
     ("sasl.mechanism", SECURITY),

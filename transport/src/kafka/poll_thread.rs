@@ -231,7 +231,8 @@ impl Polling {
             // A reader has assigned its partitions by itself; nobody has to agree.
             drop(self.native.unassign());
         } else {
-            self.native.unsubscribe();
+            // Not by unsubscribing: a static member would leave its group then, and must not when it closes.
+            drop(self.native.close_queue());
         }
         while Instant::now() < deadline {
             match self.native.assignment() {

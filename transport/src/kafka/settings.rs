@@ -17,6 +17,12 @@ use crate::consumer::ConsumerOptions;
 use crate::error::ConfigError;
 use crate::secret::Secret;
 
+/// The setting for how many bytes of records a batch may gather.
+pub(super) const BATCH_SIZE: &str = "batch.size";
+
+/// What it is by default.
+pub(super) const BATCH_BYTES: usize = 512 * 1024;
+
 /// Settings of one client. Every value is held as a secret, because some are, and none is worth the risk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Settings(BTreeMap<String, Secret>);
@@ -37,7 +43,7 @@ impl Settings {
         // Members that assign eagerly and members that assign cooperatively cannot share a group, hence never eagerly.
         settings.set("partition.assignment.strategy", "cooperative-sticky");
         // A crash is noticed within the session timeout; a member with a fixed name gets the time to restart instead.
-        let session = if config.group_instance_id.is_some() { "45000" } else { "15000" };
+        let session = if options.instance_id.is_some() { "45000" } else { "15000" };
         settings.set("session.timeout.ms", session);
         settings.set("heartbeat.interval.ms", "3000");
         // This is also how long a rebalance waits for a member that hangs. The poll thread does nothing but poll, so
@@ -46,7 +52,7 @@ impl Settings {
         // A group that starts late must read the jobs submitted before it.
         settings.set("auto.offset.reset", "earliest");
         settings.set("enable.partition.eof", "false");
-        if let Some(instance) = &config.group_instance_id {
+        if let Some(instance) = &options.instance_id {
             settings.set("group.instance.id", instance);
         }
         settings.apply(&config.consumer, "consumer", overrides::CONSUMER)?;
@@ -86,7 +92,7 @@ impl Settings {
         settings.set("linger.ms", "2");
         // Below what a topic takes: a broker refuses a batch as a whole, and small records must not fail with a large
         // one. A record larger than this is a batch of its own.
-        settings.set("batch.size", "524288");
+        settings.set(BATCH_SIZE, &BATCH_BYTES.to_string());
         settings.set("compression.type", "lz4");
         settings.set("message.max.bytes", "4194304");
         // The defaults hold a gibibyte.

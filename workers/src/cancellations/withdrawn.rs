@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::sync::RwLock;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use schemas::{Cancellation, JobId};
 
@@ -14,7 +14,6 @@ pub(super) struct Withdrawn {
     entries: RwLock<Entries>,
     // As many as there are entries, so that asking an empty set takes no lock.
     len: AtomicUsize,
-    forgotten: AtomicU64,
     capacity: usize,
 }
 
@@ -30,15 +29,11 @@ struct Entries {
 
 impl Withdrawn {
     pub(super) fn new(capacity: usize) -> Self {
-        Self {
-            entries: RwLock::default(),
-            len: AtomicUsize::new(0),
-            forgotten: AtomicU64::new(0),
-            capacity: capacity.max(1),
-        }
+        Self { entries: RwLock::default(), len: AtomicUsize::new(0), capacity: capacity.max(1) }
     }
 
-    pub(super) fn add(&self, cancellation: Cancellation) {
+    /// Whether an older withdrawal was forgotten for it.
+    pub(super) fn add(&self, cancellation: Cancellation) -> bool {
         let mut entries = self.entries.write().expect("no holder of the set panics");
         entries.count += 1;
         let number = entries.count;
@@ -47,12 +42,12 @@ impl Withdrawn {
             Cancellation::Batch(batch) => entries.batches.insert(batch.clone(), number),
         };
         entries.order.push_back((number, cancellation));
+        let mut forgets = false;
         while entries.order.len() > self.capacity {
-            if entries.forget_oldest() {
-                self.forgotten.fetch_add(1, Ordering::Relaxed);
-            }
+            forgets |= entries.forget_oldest();
         }
         self.len.store(entries.jobs.len() + entries.batches.len(), Ordering::Release);
+        forgets
     }
 
     pub(super) fn holds(&self, id: &JobId, batch: Option<&str>) -> bool {
@@ -65,10 +60,6 @@ impl Withdrawn {
 
     pub(super) fn len(&self) -> usize {
         self.len.load(Ordering::Acquire)
-    }
-
-    pub(super) fn forgotten(&self) -> u64 {
-        self.forgotten.load(Ordering::Relaxed)
     }
 }
 
@@ -124,17 +115,17 @@ mod tests {
     }
 
     #[test]
-    fn forgets_the_oldest_and_counts_it() {
+    fn forgets_the_oldest_and_says_so() {
         let withdrawn = Withdrawn::new(3);
         for id in ["a", "b", "c"] {
-            withdrawn.add(job(id));
+            assert!(!withdrawn.add(job(id)));
         }
-        assert_eq!((withdrawn.len(), withdrawn.forgotten()), (3, 0));
+        assert_eq!(withdrawn.len(), 3);
         // Withdrawn again, it is new again: the place of its first time is given up for nothing.
-        withdrawn.add(job("a"));
-        assert_eq!((withdrawn.len(), withdrawn.forgotten()), (3, 0));
-        withdrawn.add(Cancellation::Batch("d".into()));
-        assert_eq!((withdrawn.len(), withdrawn.forgotten()), (3, 1));
+        assert!(!withdrawn.add(job("a")));
+        assert_eq!(withdrawn.len(), 3);
+        assert!(withdrawn.add(Cancellation::Batch("d".into())));
+        assert_eq!(withdrawn.len(), 3);
         assert!(!holds(&withdrawn, "b", None));
         assert!(holds(&withdrawn, "a", None));
         assert!(holds(&withdrawn, "x", Some("d")));

@@ -8,6 +8,8 @@ use schemas::TopicNames;
 use transport::ConsumerOptions;
 
 use super::{Config, PipelineConfig};
+use crate::name;
+use crate::slot::Slot;
 
 /// A value that cannot work, with the path of its key in the file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -80,8 +82,15 @@ impl Config {
                 faults.push(ConfigFault::new(key, "must be at least 1"));
             }
         }
-        let drain_timeout = Duration::from_millis(self.worker.drain_timeout_ms);
-        let options = ConsumerOptions { drain_timeout, ..ConsumerOptions::default() };
+        if let Some(Err(error)) = self.worker.slot.as_deref().map(Slot::named) {
+            faults.push(ConfigFault::new("worker.slot", error.to_string()));
+        }
+        let options = ConsumerOptions {
+            drain_timeout: Duration::from_millis(self.worker.drain_timeout_ms),
+            // Whichever: that there is one decides how long a session lasts.
+            instance_id: self.worker.static_membership.then(|| "any".to_owned()),
+            ..ConsumerOptions::default()
+        };
         if let Err(error) = self.kafka.check(&options) {
             let key = if error.key == "drain_timeout" { "worker.drain_timeout_ms" } else { &error.key };
             faults.push(ConfigFault::new(key, error.problem));
@@ -148,10 +157,8 @@ impl Config {
     }
 }
 
-/// Names end up in topics, groups, metrics and URIs, so they keep to what all of these take.
 fn check_name(path: &str, name: &str, faults: &mut Vec<ConfigFault>) {
-    let allowed = |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-');
-    if name.is_empty() || name.len() > 200 || !name.chars().all(allowed) {
-        faults.push(ConfigFault::new(path, "a name is 1 to 200 letters, digits, '.', '_' or '-'"));
+    if !name::is_name(name) {
+        faults.push(ConfigFault::new(path, format!("a name is {}", name::RULE)));
     }
 }

@@ -36,6 +36,7 @@ fn each_fault_names_its_key_and_what_would_be_right() {
     check("[topics]\nmin_insync_replicas = 2", "topics.min_insync_replicas", "replication");
     check("[topics]\nprefix = 'a b'", "topics.prefix", "letters");
     check("[worker]\nmax_inflight_records = 0", "worker.max_inflight_records", "at least 1");
+    check("[worker]\nslot = 'rack 1'", "worker.slot", "such as its pod");
     check("[worker]\ndrain_timeout_ms = 60000", "worker.drain_timeout_ms", "session.timeout.ms");
     check(
         "[kafka.consumer]\n'enable.auto.commit' = true",
@@ -107,6 +108,13 @@ fn what_becomes_of_failures_is_declared_stage_by_stage() {
     assert!(message.contains("`dead-letter`, `skip`, `stop`, `default`"), "{message}");
     let message = wrong(&format!("{DIGITS}[pipelines.digits.on_failure]\nmodel = 'skip'"));
     assert!(message.contains("`preprocess`, `inference`"), "{message}");
+}
+
+#[test]
+fn a_static_member_has_a_longer_session_to_drain_in() {
+    let long = "[worker]\ndrain_timeout_ms = 30000\n";
+    check(long, "worker.drain_timeout_ms", "session.timeout.ms");
+    assert_eq!(config(&format!("{long}static_membership = true")).check(), []);
 }
 
 #[test]

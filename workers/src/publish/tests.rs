@@ -27,7 +27,7 @@ fn outbox(next: Option<&str>, digest: Option<&str>) -> Outbox {
             model_digest: digest.map(Into::into),
             pipeline_digest: "pd".into(),
         },
-        max_record_bytes: 10_000,
+        limits: TopicLimits::new(10_000, Vec::new()),
     }
 }
 
@@ -169,7 +169,7 @@ fn a_default_is_a_result_that_says_what_failed() {
 
 #[test]
 fn a_default_too_large_for_its_topic_is_a_failure_after_all() {
-    let outbox = Outbox { max_record_bytes: 3_000, ..outbox(None, Some("md")) };
+    let outbox = Outbox { limits: TopicLimits::new(3_000, Vec::new()), ..outbox(None, Some("md")) };
     let records = default_of(&outbox, Parameters::from([("big".into(), "x".repeat(3_000).into())]));
     let [terminal, dead_letter] = records.as_slice() else { panic!("two records, not {records:?}") };
     assert_eq!(headers(terminal).kind, Some(MessageKind::Failure));
@@ -240,7 +240,7 @@ fn a_failure_is_terminal_and_the_dead_letter_is_the_record_as_it_came() {
 
 #[test]
 fn an_outcome_too_large_for_its_topic_is_a_failure_instead() {
-    let outbox = Outbox { max_record_bytes: 300, ..outbox(None, Some("md")) };
+    let outbox = Outbox { limits: TopicLimits::new(300, Vec::new()), ..outbox(None, Some("md")) };
     let (mut origin, job) = origin(None);
     let mut records = Vec::new();
     let metrics = Metrics::new().pipeline("digits", &Stage::ALL);

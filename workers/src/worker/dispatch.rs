@@ -1,5 +1,6 @@
 //! What may run now: ordinary batches, or by themselves the records that may have killed a worker.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -79,7 +80,8 @@ impl<T: Transport> Worker<T> {
                 let positions = batch.entries.iter().map(|entry| &entry.origin.received.position);
                 positions.for_each(|position| self.ahead.dispatched(position));
                 if verdict == Verdict::Convicted {
-                    batch.entries.iter_mut().for_each(|entry| convict(entry, deaths));
+                    let stage = blamed(&self.processor.pipeline.stages());
+                    batch.entries.iter_mut().for_each(|entry| convict(entry, stage, deaths));
                 }
                 self.start(batch);
             }
@@ -110,16 +112,35 @@ impl<T: Transport> Worker<T> {
         self.processor.metrics.released(release, entries.len());
         let settles = Settles { progress, entries: entries.len(), bytes };
         let finished = tokio::spawn(Arc::clone(&self.processor).process(entries));
-        self.running.push_back(Running { finished, settles });
+        self.running.push_back(Running { finished, settles, forgotten: Vec::new() });
     }
 }
 
+/// The stage that a process most likely died in: the one with the model, or else the first.
+fn blamed(stages: &RangeInclusive<Stage>) -> Stage {
+    if stages.contains(&Stage::Inference) { Stage::Inference } else { *stages.start() }
+}
+
 /// This record has killed too many workers: it is not run any more.
-fn convict(entry: &mut Entry, deaths: u32) {
+fn convict(entry: &mut Entry, stage: Stage, deaths: u32) {
     let message = format!(
         "the worker's process died {deaths} times while it ran this job alone; it is not run again \
          (worker.max_crashes = {deaths})"
     );
-    let stage = Stage::Inference;
     entry.work = Work::Fail(entry.origin.failure(stage, FailureCode::ModelError, message, false));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_death_is_blamed_on_the_model_where_there_is_one() {
+        use Stage::{Inference, Postprocess, Preprocess};
+        let check = |first, last, expect| assert_eq!(blamed(&(first..=last)), expect);
+        check(Preprocess, Postprocess, Inference);
+        check(Preprocess, Preprocess, Preprocess);
+        check(Inference, Postprocess, Inference);
+        check(Postprocess, Postprocess, Postprocess);
+    }
 }

@@ -22,21 +22,20 @@ impl<T: Transport> Worker<T> {
         self.metrics.rebalanced(if revocation.lost { "lost" } else { "revoked" });
         self.metrics.partitions.sub(partitions.len() as i64);
         CrashPoint::InRevoke.pass();
-        let settled = if revocation.lost {
+        let handed_over = if revocation.lost {
             self.health.assigned.store(false, Ordering::Relaxed);
             tracing::warn!(partitions = %names(&partitions), "partitions lost; another worker repeats what was unfinished");
             Ok(())
         } else {
-            self.settle(&partitions, forgotten).await
+            self.hand_over(&partitions, forgotten).await
         };
-        // After an error too: whatever this worker committed later would set their next owner back.
+        // After an error too: whatever this worker still committed would set their next owner back.
         self.forget(&partitions);
         drop(revocation);
-        settled
+        handed_over
     }
 
-    /// What runs is finished and committed, as far as there is time, before these partitions are let go.
-    async fn settle(&mut self, partitions: &[Partition], forgotten: usize) -> Result<(), WorkerError> {
+    async fn hand_over(&mut self, partitions: &[Partition], forgotten: usize) -> Result<(), WorkerError> {
         // The poll thread lets go after the drain timeout, done or not; part of it is kept for the last note.
         let let_go = Instant::now() + self.limits.drain_timeout;
         let drained = self.drain_until(let_go - self.limits.drain_timeout / 5).await?;
@@ -55,7 +54,10 @@ impl<T: Transport> Worker<T> {
 
     /// Whatever still runs for these partitions settles nothing any more: a commit would set their next owner back.
     fn forget(&mut self, partitions: &[Partition]) {
-        self.running.iter_mut().for_each(|batch| batch.settles.progress.forget(partitions));
+        for batch in &mut self.running {
+            batch.settles.progress.forget(partitions);
+            batch.forgotten.extend_from_slice(partitions);
+        }
         self.delivery.forget(partitions);
         self.ahead.forget(partitions);
         self.suspects.forget(partitions);

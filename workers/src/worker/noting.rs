@@ -2,12 +2,15 @@
 
 use std::future::{Future, pending};
 use std::pin::Pin;
+use std::time::Duration;
 
 use transport::{Committed, Consumer, Partition, Progress, Transport, TransportError};
 
 use super::dispatch::SectionAtWork;
 use super::{Chain, Worker, WorkerError, names};
 use crate::suspects::Section;
+
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(50);
 
 type Asked<A> = Pin<Box<dyn Future<Output = Result<A, TransportError>> + Send>>;
 
@@ -39,7 +42,7 @@ impl<T: Transport> Worker<T> {
     pub(super) fn learn(&mut self) {
         if self.learning.is_none() && !self.to_learn.is_empty() {
             let partitions = std::mem::take(&mut self.to_learn);
-            let answer = Box::pin(self.consumer.committed(&partitions));
+            let answer = Box::pin(paused_after_failure(self.consumer.committed(&partitions)));
             self.learning = Some(Learning { partitions, answer });
         }
     }
@@ -72,7 +75,7 @@ impl<T: Transport> Worker<T> {
     }
 
     pub(super) fn note(&mut self, progress: Progress, note: &str, purpose: Purpose) {
-        let done = Box::pin(self.consumer.commit(progress.clone(), note));
+        let done = Box::pin(paused_after_failure(self.consumer.commit(progress.clone(), note)));
         self.noting = Some(Noting { progress, purpose, done });
     }
 
@@ -101,6 +104,17 @@ impl<T: Transport> Worker<T> {
         }
         Ok(())
     }
+}
+
+/// A failure is heard of after a moment, because it is tried again at once then.
+async fn paused_after_failure<A>(
+    asked: impl Future<Output = Result<A, TransportError>>,
+) -> Result<A, TransportError> {
+    let answer = asked.await;
+    if answer.as_ref().is_err_and(|error| !error.is_fatal()) {
+        tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
+    }
+    answer
 }
 
 pub(super) async fn note_done(noting: &mut Option<Noting>) -> Result<(), TransportError> {

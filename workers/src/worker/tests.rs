@@ -1,17 +1,24 @@
 //! The loop on the in-memory transport with a model that the test controls.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use schemas::MessageKind;
+use schemas::{Job, MessageKind, Tensor};
 use transport::memory::CommitFault;
-use transport::{Header, PublishErrorKind, Record};
+use transport::{PublishErrorKind, Record};
 
-use self::bench::{Bench, DEAD, GROUP, JOBS, RESULTS, numbers, texts};
+use self::bench::{Bench, DEAD, EXACTLY, GROUP, JOBS, RESULTS, numbers, texts};
 use crate::worker::WorkerError;
 
 mod bench;
+mod breaker;
+mod cancel;
+mod crash;
+mod deadline;
+mod late;
 mod on_failure;
+mod retry;
+mod size;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_job_ends_once_in_order_and_a_stop_commits() {
@@ -28,7 +35,7 @@ async fn each_job_ends_once_in_order_and_a_stop_commits() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_finishes_first_still_leaves_second() {
     let bench = Bench::new("batch = { max_size = 1 }\n[worker]\nmax_running_batches = 2");
-    bench.gate.close_for(1.0);
+    bench.gate.close_for([1.0]);
     let worker = bench.start().await;
     let warm_up = bench.gate.passed();
     bench.submit("k", numbers(1..3)).await;
@@ -83,7 +90,7 @@ async fn what_was_not_published_is_not_committed_and_stops_the_worker() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revocation_waits_for_what_runs_and_forgets_the_rest() {
     let bench = Bench::new("batch = { max_size = 2 }\n[worker]\nmax_running_batches = 1");
-    bench.gate.close_for(1.0);
+    bench.gate.close_for([1.0]);
     bench.submit("k", numbers(1..10)).await;
     let worker = bench.start().await;
     bench.until("everything read", || bench.metrics.inflight.get() == 9).await;
@@ -112,7 +119,7 @@ async fn a_revocation_waits_for_what_runs_and_forgets_the_rest() {
 async fn work_that_outlives_the_drain_limit_settles_nothing() {
     let bench =
         Bench::new("batch = { max_size = 1 }\n[worker]\ndrain_timeout_ms = 100\ncommit_interval_ms = 10");
-    bench.gate.close_for(3.0);
+    bench.gate.close_for([3.0]);
     bench.submit("k", numbers(0..5)).await;
     let worker = bench.start().await;
     bench.until_results(3).await;
@@ -133,7 +140,7 @@ async fn work_that_outlives_the_drain_limit_settles_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn lost_partitions_are_not_committed() {
     let bench = Bench::new("batch = { max_size = 1 }\n[worker]\ncommit_interval_ms = 10");
-    bench.gate.close_for(2.0);
+    bench.gate.close_for([2.0]);
     bench.submit("k", numbers(0..3)).await;
     let worker = bench.start().await;
     bench.until_results(2).await;
@@ -158,9 +165,38 @@ async fn a_commit_that_fails_for_a_while_is_made_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_fails_is_not_tried_again_without_a_pause() {
+    async fn check(settings: &str, held_up: &str) {
+        let bench = Bench::new(settings);
+        if !held_up.is_empty() {
+            // The note that they run is committed by then.
+            bench.gate.close_for([1.0]);
+        }
+        bench.submit("k", numbers(1..100)).await;
+        let begun = Instant::now();
+        if held_up.is_empty() {
+            bench.memory.fail_commits(CommitFault::Unavailable, 6);
+        }
+        let worker = bench.start().await;
+        if !held_up.is_empty() {
+            bench.until(held_up, || bench.gate.waiting() == 1).await;
+            bench.memory.fail_commits(CommitFault::Unavailable, 6);
+            bench.gate.open();
+        }
+        bench.until("six failures", || bench.metrics.commit_failures.get() == 6).await;
+        assert!(begun.elapsed() >= Duration::from_millis(250), "{settings}: {:?}", begun.elapsed());
+        bench.until_results(99).await;
+        worker.stop().await.unwrap();
+    }
+    // In a hurry, because nothing may run ahead of the commits; and the note before the first run.
+    check("[worker]\nmax_uncommitted_records = 1", "a run").await;
+    check("", "").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_more_is_held_than_the_limit() {
     let bench = Bench::new("batch = { max_size = 2 }\n[worker]\nmax_inflight_records = 10");
-    bench.gate.close_for(1.0);
+    bench.gate.close_for([1.0]);
     bench.submit("k", numbers(1..1001)).await;
     let worker = bench.start().await;
     bench.until("the limit", || bench.metrics.inflight.get() >= 10).await;
@@ -174,25 +210,9 @@ async fn no_more_is_held_than_the_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn expired_jobs_are_not_run() {
-    let bench = Bench::new("");
-    let late = Record::new(JOBS, "not even decoded as tensors")
-        .with_header("ce_id", "late")
-        .with_header("ce_deadline", "2020-01-01T00:00:00Z");
-    bench.publish(vec![late]).await;
-    let worker = bench.start().await;
-    bench.until_results(1).await;
-    worker.stop().await.unwrap();
-    assert_eq!(bench.terminals(), [("late".to_owned(), MessageKind::Failure)]);
-    let headers = &bench.memory.records(DEAD)[0].record.headers;
-    let code = |header: &&Header| header.name == "ms_error_code";
-    assert_eq!(headers.iter().find(code).unwrap().value.as_deref(), Some(b"expired".as_slice()));
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn an_outage_makes_it_unready_and_loses_nothing() {
     let bench = Bench::new("batch = { max_size = 5 }\n[worker]\ncommit_interval_ms = 5");
-    bench.gate.close_for(1.0);
+    bench.gate.close_for([1.0]);
     bench.submit("k", numbers(1..51)).await;
     let worker = bench.start().await;
     bench.until("ready", || bench.health.missing().is_empty()).await;
@@ -211,7 +231,21 @@ async fn an_outage_makes_it_unready_and_loses_nothing() {
     assert_eq!(bench.committed().values().sum::<i64>(), 50);
 }
 
-const EXACTLY: &str = "delivery = 'exactly-once'\n[worker]\nslot = 's'";
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outcome_larger_than_its_topic_takes_fails_without_a_new_beginning() {
+    let bench = Bench::new("");
+    // Less than a result, and more than a failure.
+    bench.memory.set_topic_max_record_bytes(RESULTS, 850);
+    let worker = bench.start().await;
+    let wide = Job::new([Tensor::from_elements("x", [200u64, 1], &[1.0f32; 200]).unwrap()]);
+    let record = Record::new(JOBS, schemas::encode_job(&wide).unwrap()).with_header("ce_id", "wide");
+    bench.publish(vec![record.with_header("content-type", "application/vnd.msgpack")]).await;
+    bench.until_results(1).await;
+    worker.stop().await.unwrap();
+    assert_eq!(bench.terminals(), [("wide".to_owned(), MessageKind::Failure)]);
+    assert_eq!(bench.memory.records(DEAD).len(), 1);
+    assert_eq!(bench.metrics.restarts.get(), 0);
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn exactly_once_answers_each_job_once_and_commits_with_the_outcomes() {
@@ -231,7 +265,7 @@ async fn whatever_happens_to_transactions_nothing_is_lost_or_doubled() {
         let bench = Bench::new(&format!("batch = {{ max_size = 3 }}\n{EXACTLY}"));
         bench.memory.fail_transactions(fault, 2);
         bench.submit("k", numbers(0..100)).await;
-        bench.submit("other", numbers(100..200)).await;
+        bench.submit("elsewhere", numbers(100..200)).await;
         let worker = bench.start().await;
         bench.until_results(200).await;
         worker.stop().await.unwrap();
@@ -239,5 +273,10 @@ async fn whatever_happens_to_transactions_nothing_is_lost_or_doubled() {
         ids.sort_by(f32::total_cmp);
         assert_eq!(ids, numbers(0..200).collect::<Vec<_>>(), "{fault:?}");
         assert_eq!(bench.committed().values().sum::<i64>(), 200, "{fault:?}");
+        let transactions = &bench.metrics.transactions;
+        let (aborted, unanswered) = (transactions.aborted.get(), transactions.unanswered.get());
+        assert_eq!((aborted > 0, unanswered > 0), (fault == Aborted, fault != Aborted), "{fault:?}");
+        let ended = transactions.committed.get() + aborted + unanswered;
+        assert_eq!(transactions.duration.get_sample_count(), ended, "{fault:?}");
     }
 }

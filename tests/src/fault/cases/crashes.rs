@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 
+use crate::fault::configuration::PARTITIONS;
 use crate::fault::fleet::{SLOTS, STAGES};
 use crate::fault::scene::Scene;
 
@@ -24,8 +25,9 @@ pub(super) async fn at(scene: &mut Scene<'_>, place: &str) -> Result<()> {
         scene.fleet.add(stage, "a", &environment)?;
         let before = scene.fleet.restarted.len();
         if place == "in-revoke" {
-            // Somebody must take partitions away, once there are some.
-            scene.fleet.member(stage, "a")?.worker.ready().await?;
+            // Somebody must take partitions away, once it has its share: while it has less, it only gets more.
+            let what = format!("{stage}/a has its share");
+            scene.wait_until(&what, ARRIVAL, async |scene| has_its_share(scene, stage).await).await?;
             scene.fleet.add(stage, THIRD, &[])?;
         }
         let what = format!("{stage} dies {order}");
@@ -40,6 +42,17 @@ pub(super) async fn at(scene: &mut Scene<'_>, place: &str) -> Result<()> {
         scene.fleet.ready().await?;
     }
     Ok(())
+}
+
+async fn has_its_share(scene: &mut Scene<'_>, stage: &str) -> Result<Option<()>> {
+    let share = PARTITIONS / SLOTS.len();
+    for slot in SLOTS {
+        // One that does not answer yet has nothing.
+        if scene.fleet.member(stage, slot)?.worker.partitions().await.ok() != Some(share) {
+            return Ok(None);
+        }
+    }
+    Ok(Some(()))
 }
 
 /// Workers are killed at any time, whatever they do.

@@ -103,9 +103,16 @@ fn broker_assignment_leaves_to_the_broker_what_is_the_brokers() {
 
 #[test]
 fn a_member_with_a_fixed_name_gets_time_to_restart() {
-    let settings = consumer(|config| config.group_instance_id = Some("inference-0".into())).unwrap();
-    assert_eq!(settings.get("group.instance.id"), Some("inference-0"));
-    assert_eq!(settings.get("session.timeout.ms"), Some("45000"));
+    let check = |overrides: BTreeMap<String, Setting>, session: &str| {
+        let config = KafkaConfig { consumer: overrides, ..KafkaConfig::new("127.0.0.1:9092") };
+        let options =
+            ConsumerOptions { instance_id: Some("inference-0".into()), ..ConsumerOptions::default() };
+        let settings = Settings::consumer(&config, "group", &options).unwrap();
+        assert_eq!(settings.get("group.instance.id"), Some("inference-0"));
+        assert_eq!(settings.get("session.timeout.ms"), Some(session));
+    };
+    check(BTreeMap::new(), "45000");
+    check(overriding("session.timeout.ms", "20000"), "20000");
 }
 
 #[test]

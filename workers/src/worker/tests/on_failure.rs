@@ -1,16 +1,13 @@
 //! What becomes of failed jobs where the pipeline declares it. The model breaks on NaN.
 
-use schemas::{
-    Cancellation, FailureCode, Headers, Job, JobId, Limits, MessageKind, Outcome, Tensor, Timestamp,
-};
-use transport::{Header, Received, Record};
+use schemas::{Cancellation, FailureCode, Job, JobId, Limits, MessageKind, Outcome, Tensor, Timestamp};
+use stages::ModelError;
+use transport::{Header, Record};
 
-use super::bench::{Bench, DEAD, JOBS, RESULTS, identity, numbers, texts};
+use super::bench::{Bench, CANCELLATIONS, JOBS, RESULTS, RETRIES, identity, numbers, read, texts};
 use crate::on_failure::StoppedAt;
 use crate::worker::WorkerError;
 
-const RETRY: &str = "millstream.p.retry.5s";
-const CANCELLATIONS: &str = "millstream.p.cancellations";
 const LABEL: &str = "{ name = 'label', datatype = 'BYTES', shape = [1], data = ['unknown'] }";
 
 /// A record that is no job.
@@ -29,27 +26,12 @@ fn expired(id: &str) -> Record {
 }
 
 fn declared(on_failure: &str, more: &str) -> Bench {
-    let bench = Bench::new(&format!("on_failure = {{ {on_failure} }}\nbatch = {{ max_size = 1 }}\n{more}"));
-    bench.memory.create_topic(RETRY, 1);
-    bench.memory.create_topic(CANCELLATIONS, 1);
-    bench
-}
-
-fn headers_of(record: &Record) -> Headers {
-    Headers::read(record.headers.iter().map(|h| (&*h.name, h.value.as_deref()))).0
+    Bench::new(&format!("on_failure = {{ {on_failure} }}\nbatch = {{ max_size = 1 }}\n{more}"))
 }
 
 impl Bench {
-    fn dead_letters(&self) -> Vec<String> {
-        let id = |received: Received| headers_of(&received.record).id.unwrap().to_string();
-        self.memory.records(DEAD).into_iter().map(id).collect()
-    }
-
-    fn counted(&self, outcome: &str) -> bool {
-        let series = format!(
-            "millstream_messages_total{{outcome=\"{outcome}\",pipeline=\"p\",stage=\"inference\"}} 1"
-        );
-        self.metrics.encode().unwrap().contains(&series)
+    fn kept(&self) -> Vec<String> {
+        self.dead_letters().into_iter().map(|(id, ..)| id).collect()
     }
 
     async fn cancel(&self, id: &str) {
@@ -72,8 +54,9 @@ async fn a_skipped_failure_has_no_dead_letter_and_one_that_was_asked_for_has() {
     let (failure, result) = (MessageKind::Failure, MessageKind::Result);
     let expected = [("NaN", failure), ("unreadable", failure), ("late", failure), ("1", result)];
     assert_eq!(bench.terminals(), expected.map(|(id, kind)| (id.to_owned(), kind)));
-    assert_eq!(bench.dead_letters(), ["late"]);
-    assert!(bench.counted("model_error") && bench.counted("undecodable"));
+    assert_eq!(bench.kept(), ["late"]);
+    let counted = |outcome| bench.metric("millstream_messages_total", outcome);
+    assert_eq!([counted("model_error"), counted("undecodable")], [1.0, 1.0]);
     assert_eq!(bench.committed().values().sum::<i64>(), 4);
 }
 
@@ -91,14 +74,14 @@ async fn a_default_is_a_result_and_one_that_was_asked_for_is_a_failure() {
     bench.until_results(3).await;
     worker.stop().await.unwrap();
     let terminals = bench.memory.records(RESULTS);
-    let told: Vec<_> = terminals.iter().map(|received| headers_of(&received.record).defaulted()).collect();
+    let told: Vec<_> = terminals.iter().map(|received| read(&received.record).0.defaulted()).collect();
     assert_eq!(told, [Some(FailureCode::ModelError), Some(FailureCode::Undecodable), None]);
     assert_eq!(identity(&terminals[2].record), ("late".to_owned(), MessageKind::Failure));
-    assert_eq!(bench.dead_letters(), ["late"]);
+    assert_eq!(bench.kept(), ["late"]);
 
     let record = &terminals[0].record;
     let (kind, body) = (MessageKind::Result, record.value.as_ref().unwrap());
-    let content_type = headers_of(record).content_type;
+    let content_type = read(record).0.content_type;
     let outcome = schemas::decode_outcome(kind, content_type.as_deref(), body, &Limits::default());
     let Outcome::Result(result) = outcome.unwrap() else { panic!("a result") };
     assert_eq!((result.outputs.len(), result.outputs[0].name()), (1, "label"));
@@ -109,9 +92,10 @@ async fn a_default_is_a_result_and_one_that_was_asked_for_is_a_failure() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_last_run_of_a_job_is_a_failure() {
     let bench = declared("inference = 'stop'", "retry = { max_attempts = 2 }");
-    bench.submit("k", [f32::INFINITY]).await;
+    bench.gate.fail_for([7.0], &ModelError::transient("told to fail in passing"));
+    bench.submit("k", [7.0]).await;
     let worker = bench.start().await;
-    bench.until("the retry", || !bench.memory.records(RETRY).is_empty()).await;
+    bench.until("the retry", || !bench.memory.records(RETRIES[0]).is_empty()).await;
     worker.stop().await.unwrap();
     assert_eq!(bench.ids(), Vec::<String>::new());
     let mut again = bench.memory.records(JOBS).remove(0).record.with_header("ce_attempt", "2");
@@ -144,7 +128,7 @@ async fn a_worker_stops_at_a_failure_commits_what_came_before_and_accuses_nobody
             assert_eq!(bench.ids(), texts(0..3), "{delivery}");
             assert_eq!(bench.committed().values().sum::<i64>(), 3, "{delivery}");
         }
-        assert_eq!(bench.dead_letters(), Vec::<String>::new());
+        assert_eq!(bench.kept(), Vec::<String>::new());
     }
 }
 
@@ -162,6 +146,6 @@ async fn a_job_that_workers_stop_at_can_be_given_up() {
     bench.until_results(3).await;
     worker.stop().await.unwrap();
     assert_eq!(bench.ids(), ["unreadable", "NaN", "1"]);
-    assert_eq!(bench.dead_letters(), ["unreadable", "NaN"]);
+    assert_eq!(bench.kept(), ["unreadable", "NaN"]);
     assert_eq!(bench.committed().values().sum::<i64>(), 3);
 }
