@@ -279,6 +279,7 @@ impl TransactionMetrics {
 }
 
 /// Handles to the series of one pipeline, looked up once.
+#[derive(Clone)]
 pub struct PipelineMetrics {
     outcomes: Vec<(String, IntCounter)>,
     dead_letters: Vec<(FailureCode, IntCounter)>,

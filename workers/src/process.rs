@@ -17,6 +17,7 @@ use crate::publish::Outbox;
 use crate::worker::WorkerError;
 
 /// What every batch of this worker goes through.
+#[derive(Clone)]
 pub(crate) struct Processor {
     pub(crate) pipeline: Pipeline,
     pub(crate) outbox: Outbox,
@@ -59,8 +60,7 @@ impl Processor {
                 }
                 // Of a record that cannot be read too: it may be what a worker stops at.
                 Work::Run(_) | Work::Fail(_) if self.is_cancelled(&origin) => {
-                    let message = "it was withdrawn before its turn came; nothing was run";
-                    let failure = origin.failure(self.outbox.stage, FailureCode::Cancelled, message, false);
+                    let failure = self.cancelled(&origin);
                     waiting.push((origin, Parameters::new(), Some(failure)));
                 }
                 Work::Fail(failure) => waiting.push((origin, Parameters::new(), Some(failure))),
@@ -101,6 +101,20 @@ impl Processor {
             })?;
         }
         Ok(Finished { answers, evidence })
+    }
+
+    /// Answers a record that is not a job to run, like one of a job topic that cannot be read.
+    ///
+    /// # Errors
+    /// [`WorkerError::Stopped`] where that is declared for the stage of the failure.
+    pub(crate) fn refuse(
+        &self,
+        mut origin: Origin,
+        failure: Failure,
+        records: &mut Vec<Record>,
+    ) -> Result<(), WorkerError> {
+        let failure = if self.is_cancelled(&origin) { self.cancelled(&origin) } else { failure };
+        self.fail(&mut origin, failure, Parameters::new(), records)
     }
 
     /// A job that is not run again becomes what its pipeline declares.
@@ -148,6 +162,11 @@ impl Processor {
 
     fn is_cancelled(&self, origin: &Origin) -> bool {
         self.cancellations.is_cancelled(&origin.id, origin.headers.batch_id.as_deref())
+    }
+
+    fn cancelled(&self, origin: &Origin) -> Failure {
+        let message = "it was withdrawn before its turn came; nothing was run";
+        origin.failure(self.outbox.stage, FailureCode::Cancelled, message, false)
     }
 
     fn expired(&self, origin: &Origin) -> Failure {

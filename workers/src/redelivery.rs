@@ -6,15 +6,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use schemas::{DecodeError, FailureCode, RETRY_HEADER_PREFIX, Retry, Timestamp};
+use schemas::{DecodeError, FailureCode, RETRY_HEADER_PREFIX, Retry, Stage, Timestamp};
 use tokio_util::sync::CancellationToken;
 use transport::{Consumer, Event, Header, Partition, Progress, Received, Record, Revocation, Transport};
 
 use crate::answers::Answers;
 use crate::delivery::{Delivery, Settles, Step};
 use crate::fetch::Origin;
-use crate::metrics::PipelineMetrics;
-use crate::publish::Outbox;
+use crate::process::Processor;
 use crate::worker::{Chain, WorkerError, at};
 
 /// How long what is on its way may take when partitions are given up or the worker stops.
@@ -31,10 +30,10 @@ pub(crate) struct Redelivery<T: Transport> {
 /// What becomes of a record that is due.
 pub(crate) struct Returns {
     /// Where jobs may go back to: a header must not send them anywhere else.
-    pub(crate) targets: Vec<String>,
+    /// The topics of all stages.
+    pub(crate) targets: [String; Stage::ALL.len()],
     /// Answers what cannot go back.
-    pub(crate) outbox: Outbox,
-    pub(crate) metrics: PipelineMetrics,
+    pub(crate) processor: Processor,
 }
 
 #[derive(Default)]
@@ -63,7 +62,7 @@ impl<T: Transport> Redelivery<T> {
 
     async fn work(&mut self, stop: &CancellationToken) -> Result<(), WorkerError> {
         loop {
-            self.send_due(Instant::now());
+            self.send_due(Instant::now())?;
             let commit_due = self.delivery.due_at(true);
             let due = self.waiting.values().filter_map(|it| it.records.front()).map(|(due, _)| *due).min();
             tokio::select! {
@@ -102,7 +101,7 @@ impl<T: Transport> Redelivery<T> {
         }
     }
 
-    fn send_due(&mut self, now: Instant) {
+    fn send_due(&mut self, now: Instant) -> Result<(), WorkerError> {
         let mut answers = Answers::default();
         let mut settles = Settles { progress: Progress::default(), entries: 0, bytes: 0 };
         for (partition, waiting) in &mut self.waiting {
@@ -110,7 +109,7 @@ impl<T: Transport> Redelivery<T> {
             for (_, received) in waiting.records.drain(..due) {
                 settles.progress.record(&received.position);
                 settles.entries += 1;
-                answers.answer(partition, |records| self.returns.answer(received, records));
+                answers.answer(partition, |records| self.returns.answer(received, records))?;
             }
             if waiting.is_paused && waiting.records.is_empty() {
                 waiting.is_paused = false;
@@ -120,6 +119,7 @@ impl<T: Transport> Redelivery<T> {
         if settles.entries > 0 {
             self.delivery.add(answers, settles, &[]);
         }
+        Ok(())
     }
 
     async fn revoke(&mut self, revocation: Revocation) -> Result<(), WorkerError> {
@@ -163,36 +163,44 @@ fn read(record: &Record) -> Result<Retry, DecodeError> {
 }
 
 impl Returns {
-    /// The record as it goes back to its topic. One that cannot go anywhere is answered like a job that cannot be read: with
-    /// a failure, and a dead letter.
-    fn answer(&self, received: Received, records: &mut Vec<Record>) {
-        let fault = match read(&received.record) {
-            Ok(retry) if self.targets.contains(&retry.topic) => {
-                let back = sent_back(&received.record, &retry.topic);
-                if self.outbox.takes(&back) {
-                    return records.push(back);
+    /// The record as it goes back to its topic. One that cannot go anywhere is answered like one of a job topic that cannot
+    /// be read.
+    ///
+    /// # Errors
+    /// [`WorkerError::Stopped`] where that is declared for the stage.
+    fn answer(&self, received: Received, records: &mut Vec<Record>) -> Result<(), WorkerError> {
+        let outbox = &self.processor.outbox;
+        let (stage, code, message) = match read(&received.record) {
+            Ok(retry) => {
+                match Stage::ALL.into_iter().find(|stage| self.targets[*stage as usize] == retry.topic) {
+                    Some(stage) => {
+                        let back = sent_back(&received.record, &retry.topic);
+                        if outbox.takes(&back) {
+                            records.push(back);
+                            return Ok(());
+                        }
+                        let message = format!(
+                            "record: {} bytes are more than {} takes by now; raise its max.message.bytes, then replay the dead letter",
+                            back.size(),
+                            back.topic
+                        );
+                        (stage, FailureCode::TooLarge, message)
+                    }
+                    None => {
+                        let message = "headers.ms_retry_topic: names no topic of a stage of this pipeline; submit jobs to a stage's topic";
+                        (outbox.stage, FailureCode::InvalidInput, message.to_owned())
+                    }
                 }
-                let message = format!(
-                    "record: {} bytes are more than {} takes by now; raise its max.message.bytes, then replay the dead letter",
-                    back.size(),
-                    back.topic
-                );
-                (FailureCode::TooLarge, message)
-            }
-            Ok(_) => {
-                let message = "headers.ms_retry_topic: names no topic of a stage of this pipeline; submit jobs to a stage's topic";
-                (FailureCode::InvalidInput, message.to_owned())
             }
             Err(fault) => {
                 let message =
                     format!("{fault}; only workers write to retry topics, submit jobs to a stage's topic");
-                (fault.code, message)
+                (outbox.stage, fault.code, message)
             }
         };
-        let (mut origin, _) = Origin::read(received, Instant::now(), &Timestamp::now());
-        let (code, message) = fault;
-        let failure = origin.failure(self.outbox.stage, code, message, false);
-        self.outbox.failed(&mut origin, failure, &self.metrics, records);
+        let (origin, _) = Origin::read(received, Instant::now(), &Timestamp::now());
+        let failure = origin.failure(stage, code, message, false);
+        self.processor.refuse(origin, failure, records)
     }
 }
 
@@ -204,4 +212,16 @@ fn sent_back(record: &Record, topic: &str) -> Record {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_goes_back_without_what_was_added() {
+        let retry = Retry { topic: "p.inference".into(), due: Timestamp::now(), code: FailureCode::Timeout };
+        let mut record = Record::new("p.retry.5s", "body").with_key("k").with_header("ce_attempt", "2");
+        record.headers.extend(retry.write().into_iter().map(|(name, value)| Header { name, value }));
+        let back = sent_back(&record, "p.inference");
+        assert_eq!((&*back.topic, &back.key, &back.value), ("p.inference", &record.key, &record.value));
+        assert_eq!(back.headers, [Header::new("ce_attempt", "2")]);
+    }
+}

@@ -49,7 +49,8 @@ pub(crate) struct Blueprint {
     /// Nobody else takes the slot for as long as this is held.
     pub(crate) _slot: Option<Slot>,
     pub(crate) retry_group: String,
-    pub(crate) retry_targets: Vec<String>,
+    /// The topics of all stages.
+    pub(crate) retry_targets: [String; Stage::ALL.len()],
     pub(crate) limits: WorkerLimits,
     pub(crate) fetcher: Fetcher,
     pub(crate) outbox: Outbox,
@@ -162,7 +163,7 @@ async fn redeliver<T: Transport>(
         };
         let Err(error) = redelivery.run(stop.clone()).await else { return Ok(()) };
         let is_mended = match &error {
-            WorkerError::TooLarge(_) => plan.outbox.limits.learn(&transport).await?,
+            WorkerError::TooLarge(_) => plan.processor.outbox.limits.learn(&transport).await?,
             error => incidents.may_go_on(error),
         };
         if !is_mended {
@@ -217,9 +218,8 @@ impl Incidents {
 struct RedeliveryPlan {
     group: String,
     topics: Vec<String>,
-    targets: Vec<String>,
-    stages: Vec<Stage>,
-    outbox: Outbox,
+    targets: [String; Stage::ALL.len()],
+    processor: Processor,
     metrics: Arc<Metrics>,
     transactional_id: Option<String>,
     instance_id: Option<String>,
@@ -235,18 +235,14 @@ impl RedeliveryPlan {
             ..ConsumerOptions::default()
         };
         let consumer = transport.consumer(&self.group, &self.topics, options).await?;
-        let transport = self.outbox.limits.applied_to(transport);
+        let transport = self.processor.outbox.limits.applied_to(transport);
         let exit = Exit {
             transactional_id: self.transactional_id.as_deref(),
             limits: &self.limits,
             metrics: &self.metrics,
         };
         let delivery = exit.open(&transport, &consumer).await?;
-        let returns = Returns {
-            targets: self.targets.clone(),
-            outbox: self.outbox.clone(),
-            metrics: self.metrics.pipeline(&self.outbox.pipeline, &self.stages),
-        };
+        let returns = Returns { targets: self.targets.clone(), processor: self.processor.clone() };
         Ok(Redelivery::new(consumer, delivery, returns))
     }
 }
@@ -300,17 +296,21 @@ impl Blueprint {
         let transport = self.outbox.limits.applied_to(transport);
         let exit = Exit { transactional_id: self.transactional_id.as_deref(), limits: &limits, metrics };
         let delivery = exit.open(&transport, &consumer).await?;
-        let processor = Processor {
+        let processor = self.processor(metrics);
+        let fetcher = self.fetcher.clone();
+        let (health, metrics) = (Arc::clone(health), Arc::clone(metrics));
+        Ok(Worker::new(Parts { consumer, delivery, fetcher, processor, limits, health, metrics }))
+    }
+
+    fn processor(&self, metrics: &Metrics) -> Processor {
+        Processor {
             pipeline: self.pipeline.clone(),
             outbox: self.outbox.clone(),
             metrics: metrics.pipeline(&self.name, &self.stages),
             cancellations: self.cancellations.clone(),
             max_attempts: self.max_attempts,
             on_failure: self.on_failure.clone(),
-        };
-        let fetcher = self.fetcher.clone();
-        let (health, metrics) = (Arc::clone(health), Arc::clone(metrics));
-        Ok(Worker::new(Parts { consumer, delivery, fetcher, processor, limits, health, metrics }))
+        }
     }
 
     fn redelivery(&self, metrics: &Arc<Metrics>) -> RedeliveryPlan {
@@ -318,8 +318,7 @@ impl Blueprint {
             group: self.retry_group.clone(),
             topics: self.outbox.retries.iter().map(ToString::to_string).collect(),
             targets: self.retry_targets.clone(),
-            stages: self.stages.clone(),
-            outbox: self.outbox.clone(),
+            processor: self.processor(metrics),
             metrics: Arc::clone(metrics),
             transactional_id: self.transactional_id.as_ref().map(|id| format!("{id}.retry")),
             instance_id: self.instance_id.clone(),

@@ -130,7 +130,7 @@ pub async fn join<T: Transport>(
         group,
         _slot: slot,
         retry_group: format!("{}.{name}.retry", config.topics.prefix),
-        retry_targets: Stage::ALL.map(|stage| topics.of_stage(stage).to_owned()).to_vec(),
+        retry_targets: Stage::ALL.map(|stage| topics.of_stage(stage).to_owned()),
         limits: config.worker_limits(declared),
         fetcher: Fetcher {
             pipeline: name.to_owned(),

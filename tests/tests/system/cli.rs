@@ -255,3 +255,14 @@ async fn ctrl_c_ends_a_worker_at_any_moment_of_its_start() -> Result<()> {
     }
     worker.wait(Duration::from_secs(20)).await.map(drop)
 }
+
+#[tokio::test]
+async fn a_slot_that_cannot_be_one_is_refused_with_what_to_do() -> Result<()> {
+    let setting = Setting::without_topics(NOBODY, "slot", "")?;
+    let worker = ["worker", "--pipeline", "digits", "--stage", "preprocess"];
+    let typed = setting.run(&[&worker[..], &["--slot", "rack 1"]].concat()).await?.expect_code(2);
+    typed.expect_texts(&["--slot", "letters, digits", "such as its pod"]);
+    let set = setting.run_with(&worker, &[("MILLSTREAM__WORKER__SLOT", "rack 1")]).await?.expect_code(78);
+    set.expect_texts(&["environment variable MILLSTREAM__WORKER__SLOT", "such as its pod"]);
+    Ok(())
+}

@@ -118,3 +118,19 @@ async fn a_static_member_that_is_killed_has_its_partitions_again_when_it_is_back
     verdict.expect_nothing_lost();
     expect_all_committed(&setting, &["preprocess", "inference", "postprocess"]).await
 }
+
+#[tokio::test]
+async fn of_two_static_members_in_one_slot_the_earlier_ends_and_says_why() -> Result<()> {
+    let _turn = turn().await;
+    let setting = Setting::with(Broker::shared().await?, "static-twins", STATIC).await?;
+    let start = || Worker::start_as(&setting, "preprocess", &["--slot", "a"], &[]);
+    let mut earlier = start()?;
+    earlier.ready().await?;
+    let mut later = start()?;
+    let status = earlier.wait(SESSION).await?;
+    assert_eq!(status.code(), Some(69), "{}", earlier.log()?);
+    let log = earlier.log()?;
+    assert!(log.contains("give each worker of a stage its own slot"), "{log}");
+    later.ready().await?;
+    later.stop().await.map(drop)
+}

@@ -17,6 +17,7 @@ mod crash;
 mod deadline;
 mod late;
 mod on_failure;
+mod redelivery;
 mod retry;
 mod size;
 
