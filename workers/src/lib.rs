@@ -4,7 +4,7 @@
 //! and promises:
 //!
 //! * every record it reads ends as exactly one record further down: on the next stage's topic, or on `results`
-//!   (a failed one on `dead-letters` as well);
+//!   (a failed one on `dead-letters` as well, unless its pipeline declares something else);
 //! * an offset is committed only with or after what it led to, and in fetch order within a partition, so no crash loses
 //!   work. At least once ([`DeliveryMode`](config::DeliveryMode), the default), outcomes are acknowledged first and a
 //!   crash may repeat them; exactly once, outcomes and offsets are one transaction, and a crash repeats work but no

@@ -115,7 +115,8 @@ impl<T: Transport> Worker<T> {
     /// Works until `stop`, then finishes what runs, commits it and leaves the group.
     ///
     /// # Errors
-    /// When the world is broken: see [`WorkerError`]. The group is left in that case too, without a further commit.
+    /// When the world is broken: see [`WorkerError`]. The group is left in that case too, and nothing is committed that was
+    /// not answered.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), WorkerError> {
         let mut outcome = self.work(&stop).await;
         if outcome.is_ok() {
