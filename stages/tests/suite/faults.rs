@@ -76,7 +76,7 @@ const DIVIDES_BY_ZERO: &str = "STAGES_TEST_DIVIDES_BY_ZERO";
 #[tokio::test]
 async fn whole_numbers_are_divided() {
     let inference = load("divide", None);
-    let job = |divisor: i32| Job::new([Tensor::from_elements("x", [1u64, 1], &[divisor]).unwrap()]);
+    let job = |divisor: i32| Job::new([Tensor::from_elements("x", [1u64, 1], &[100 + divisor]).unwrap()]);
     let divisors = if std::env::var_os(DIVIDES_BY_ZERO).is_some() { vec![7, 0] } else { vec![7, -3] };
     let outcomes = inference.run(divisors.into_iter().map(job).collect()).await;
     let quotient = |at: usize| outcomes[at].as_ref().unwrap().job.inputs[0].elements::<i32>().unwrap()[0];

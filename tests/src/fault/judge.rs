@@ -80,7 +80,7 @@ fn is_right(
         return digits_are_right(reference, job, outputs);
     }
     let x: i64 = job.image.strip_prefix("x=").and_then(|x| x.parse().ok()).ok_or("no number")?;
-    let right = if form == Form::Divide { 100 / x } else { x };
+    let right = if form == Form::Divide { 100 / (x - 100) } else { x };
     let y: Vec<i64> = outputs.get("y").into_iter().flatten().filter_map(Value::as_i64).collect();
     if y == [right] { Ok(()) } else { Err(format!("y is {y:?}, not {right}")) }
 }
@@ -259,8 +259,8 @@ mod tests {
             let outputs = BTreeMap::from([("y".to_owned(), vec![json!(y)])]);
             assert_eq!(is_right(form, None, &job, &outputs).is_ok(), expect, "{asked}: {y}");
         };
-        check(Form::Divide, "x=7", 14, true);
-        check(Form::Divide, "x=7", 15, false);
+        check(Form::Divide, "x=80", -5, true);
+        check(Form::Divide, "x=80", -4, false);
         check(Form::Slow, "x=100000", 100_000, true);
         check(Form::Slow, "x=1", 0, false);
     }
