@@ -1,6 +1,6 @@
 //! Named places at which a process can be told to die, so that tests see what is left of it.
 //!
-//! `MILLSTREAM_CRASH_AT=after-run:3` ends the process as SIGKILL would, without any cleaning up, the third time that it
+//! `MILLSTREAM_CRASH_AT=after-run:3` ends the process (SIGABRT), without any cleaning up, the third time that it
 //! comes to that place. Without the variable each place costs one load.
 
 use std::sync::OnceLock;

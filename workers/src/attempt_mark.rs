@@ -3,12 +3,17 @@
 //! The note is a line of words, `ms1` first. A reader takes no notice of words that it does not expect at the end, and
 //! takes a note that it cannot read (somebody else's, a later version's) for none: at worst a record that kills its
 //! process kills one more, and is noted then.
+//!
+//! A note about what runs is signed: a worker that lost its partitions, or that was built anew, and finds its own note has
+//! not died.
 
+use schemas::JobId;
 use transport::Offset;
 
 const VERSION: &str = "ms1";
 const RUNNING: &str = "running";
 const SECTION: &str = "section";
+const BY: &str = "by";
 
 /// What is known about the records from the committed offset on, should this be the last note of their owner.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -59,6 +64,29 @@ impl AttemptMark {
     }
 }
 
+/// Who writes notes: one process, for as long as it lives.
+#[derive(Debug, Clone)]
+pub(crate) struct Author(String);
+
+impl Author {
+    /// One that never was before.
+    pub(crate) fn new() -> Self {
+        // The end of a UUIDv7 is random.
+        let id = JobId::random();
+        Self(id.as_str()[id.as_str().len() - 12..].to_owned())
+    }
+
+    /// The note, signed.
+    pub(crate) fn sign(&self, note: &str) -> String {
+        format!("{note} {BY} {}", self.0)
+    }
+
+    /// Whether the note is signed by this one.
+    pub(crate) fn wrote(&self, note: &str) -> bool {
+        note.rsplit_once(' ').is_some_and(|(rest, name)| name == self.0 && rest.ends_with(BY))
+    }
+}
+
 fn section<'a>(mut words: impl Iterator<Item = &'a str>) -> Option<AttemptMark> {
     let from: i64 = words.next().and_then(number)?;
     let to: i64 = words.next().and_then(number)?;
@@ -74,6 +102,18 @@ fn number<N: std::str::FromStr>(word: &str) -> Option<N> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_signed_note_reads_like_one_that_is_not_and_names_its_author() {
+        let (author, other) = (Author::new(), Author::new());
+        for mark in [AttemptMark::Running { ahead: 7 }, section(3, 4, 2)] {
+            let note = author.sign(&mark.write());
+            assert_eq!(AttemptMark::read(&note), mark, "{note}");
+            assert_eq!((author.wrote(&note), other.wrote(&note)), (true, false), "{note}");
+            assert!(!author.wrote(&mark.write()));
+        }
+        assert!(!author.wrote(""));
+    }
 
     fn section(from: i64, to: i64, deaths: u32) -> AttemptMark {
         AttemptMark::Section { from: Offset::new(from), to: Offset::new(to), deaths }

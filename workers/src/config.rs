@@ -53,7 +53,7 @@ pub struct TopicsConfig {
     pub replication: i32,
     /// Copies that must have a record before it counts as written. Use 2 with a replication of 3.
     pub min_insync_replicas: i32,
-    /// How long job and result records are kept, in hours.
+    /// How long all other records are kept: jobs, results, retries and cancellations, in hours.
     pub retention_hours: u32,
     /// How long dead letters are kept, in hours.
     pub dead_letter_retention_hours: u32,
@@ -119,7 +119,8 @@ pub enum DeliveryMode {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetryConfig {
-    /// How often a job is run at most. 1: never again. The waits between are 5 s, 1 min, and then 10 min each.
+    /// How often a job is run at most. 1: never again. The waits between are 5 s, 1 min, and then 10 min each, and up to a
+    /// tenth longer.
     pub max_attempts: u32,
 }
 
@@ -168,7 +169,7 @@ impl Default for BatchConfig {
 }
 
 /// Names of topics that differ from `<prefix>.<pipeline>.<stage>`. Pipelines may share a topic: then `ce_subject` says
-/// whose a record is.
+/// whose a record is. The topics of retries and cancellations cannot be named.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TopicOverrides {
@@ -199,7 +200,8 @@ pub struct WorkerConfig {
     /// Bytes of these records at most, as they were read while their jobs run, as they are written while their outcomes
     /// are on their way. The same quarter may wait behind them.
     pub max_inflight_bytes: usize,
-    /// Time between commits under load, in milliseconds: after a crash, this much work is done again.
+    /// Time between commits under load, in milliseconds, where delivery is at least once: after a crash, this much work is
+    /// done again.
     pub commit_interval_ms: u64,
     /// Offsets of each partition that may be run ahead of the last commit: what is done again after a crash at most. At half
     /// of it a commit is made without waiting for the interval.

@@ -1,7 +1,7 @@
 //! Jobs that wait to be run again go back to their topic when they are due.
 //!
-//! Every record of one retry topic waits equally long, so the first of a partition is due first: as long as it is not,
-//! the partition is paused.
+//! Every record of one retry topic waits equally long, but for a tenth, so the first of a partition is due about first: as
+//! long as it is not, the partition is paused.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::answers::Answers;
 use crate::delivery::{Delivery, Settles, Step};
 use crate::fetch::Origin;
 use crate::process::Processor;
-use crate::worker::{Chain, WorkerError, at};
+use crate::worker::{Chain, WorkerError, WorkerLimits, at, next_event};
 
 /// How long what is on its way may take when partitions are given up or the worker stops.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -25,12 +25,12 @@ pub(crate) struct Redelivery<T: Transport> {
     delivery: Delivery<T>,
     returns: Returns,
     waiting: BTreeMap<Partition, Waiting>,
+    limits: WorkerLimits,
 }
 
 /// What becomes of a record that is due.
 pub(crate) struct Returns {
-    /// Where jobs may go back to: a header must not send them anywhere else.
-    /// The topics of all stages.
+    /// The topics of all stages: a header must not send a job anywhere else.
     pub(crate) targets: [String; Stage::ALL.len()],
     /// Answers what cannot go back.
     pub(crate) processor: Processor,
@@ -43,8 +43,13 @@ struct Waiting {
 }
 
 impl<T: Transport> Redelivery<T> {
-    pub(crate) fn new(consumer: T::Consumer, delivery: Delivery<T>, returns: Returns) -> Self {
-        Self { consumer, delivery, returns, waiting: BTreeMap::new() }
+    pub(crate) fn new(
+        consumer: T::Consumer,
+        delivery: Delivery<T>,
+        returns: Returns,
+        limits: WorkerLimits,
+    ) -> Self {
+        Self { consumer, delivery, returns, waiting: BTreeMap::new(), limits }
     }
 
     /// Sends back what is due until `stop`.
@@ -64,13 +69,14 @@ impl<T: Transport> Redelivery<T> {
         loop {
             self.send_due(Instant::now())?;
             let commit_due = self.delivery.due_at(true);
+            let has_room = self.has_room();
             let due = self.waiting.values().filter_map(|it| it.records.front()).map(|(due, _)| *due).min();
             tokio::select! {
                 biased;
                 step = self.delivery.next() => self.observe(&step?),
                 () = stop.cancelled() => return Ok(()),
                 () = at(commit_due) => self.delivery.start_commit(&self.consumer, ""),
-                event = self.consumer.next() => match event.ok_or(WorkerError::ConsumerEnded)? {
+                event = next_event::<T>(&mut self.consumer, has_room) => match event.ok_or(WorkerError::ConsumerEnded)? {
                     Event::Records(records) => self.take(records),
                     Event::Assigned(_) => {}
                     Event::Revoked(revocation) => self.revoke(revocation).await?,
@@ -82,6 +88,12 @@ impl<T: Transport> Redelivery<T> {
                 () = at(due) => {}
             }
         }
+    }
+
+    /// What waits is bounded by itself: a partition is paused as soon as a record of it is not due.
+    fn has_room(&self) -> bool {
+        let (records, bytes) = self.delivery.held();
+        records < self.limits.max_inflight_records && bytes < self.limits.max_inflight_bytes
     }
 
     fn take(&mut self, records: Vec<Received>) {

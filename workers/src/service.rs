@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use transport::{ConsumerOptions, Transport, TransportError};
 
 use crate::at_least_once::AtLeastOnce;
+use crate::attempt_mark::Author;
 use crate::cancellations::Cancellations;
 use crate::commit::Committer;
 use crate::delivery::Delivery;
@@ -52,6 +53,7 @@ pub(crate) struct Blueprint {
     /// The topics of all stages.
     pub(crate) retry_targets: [String; Stage::ALL.len()],
     pub(crate) limits: WorkerLimits,
+    pub(crate) author: Author,
     pub(crate) fetcher: Fetcher,
     pub(crate) outbox: Outbox,
     pub(crate) cancellations: Cancellations,
@@ -243,7 +245,7 @@ impl RedeliveryPlan {
         };
         let delivery = exit.open(&transport, &consumer).await?;
         let returns = Returns { targets: self.targets.clone(), processor: self.processor.clone() };
-        Ok(Redelivery::new(consumer, delivery, returns))
+        Ok(Redelivery::new(consumer, delivery, returns, self.limits.clone()))
     }
 }
 
@@ -297,9 +299,9 @@ impl Blueprint {
         let exit = Exit { transactional_id: self.transactional_id.as_deref(), limits: &limits, metrics };
         let delivery = exit.open(&transport, &consumer).await?;
         let processor = self.processor(metrics);
-        let fetcher = self.fetcher.clone();
+        let (fetcher, author) = (self.fetcher.clone(), self.author.clone());
         let (health, metrics) = (Arc::clone(health), Arc::clone(metrics));
-        Ok(Worker::new(Parts { consumer, delivery, fetcher, processor, limits, health, metrics }))
+        Ok(Worker::new(Parts { consumer, delivery, fetcher, processor, limits, author, health, metrics }))
     }
 
     fn processor(&self, metrics: &Metrics) -> Processor {

@@ -7,6 +7,7 @@ use schemas::{RetryDelay, Stage, TopicNames};
 use stages::{LoadError, Pipeline, PipelineSpec};
 use transport::{Transport, TransportError};
 
+use crate::attempt_mark::Author;
 use crate::cancellations::Cancellations;
 use crate::config::{Config, ConfigFault, DeliveryMode};
 use crate::fetch::Fetcher;
@@ -128,6 +129,7 @@ pub async fn join<T: Transport>(
             .map(|slot| format!("{group}.{}", slot.name())),
         instance_id: slot.as_ref().filter(|_| config.worker.static_membership).and_then(name_in_groups),
         group,
+        author: Author::new(),
         _slot: slot,
         retry_group: format!("{}.{name}.retry", config.topics.prefix),
         retry_targets: Stage::ALL.map(|stage| topics.of_stage(stage).to_owned()),

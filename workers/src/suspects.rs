@@ -104,10 +104,11 @@ impl Suspects {
         Self { max_crashes: max_crashes.max(1), by_partition: BTreeMap::new(), last: None }
     }
 
-    /// A partition was assigned, and this is what the group has committed for it.
-    pub(crate) fn taken_over(&mut self, committed: &Committed) {
+    /// A partition was assigned, and this is what the group has committed for it. `author_lives`: the note is of this very
+    /// process, which did not die over what it says.
+    pub(crate) fn taken_over(&mut self, committed: &Committed, author_lives: bool) {
         self.by_partition.remove(&committed.partition);
-        if let Some(suspicion) = Suspicion::inherited(committed) {
+        if let Some(suspicion) = Suspicion::inherited(committed, author_lives) {
             self.by_partition.insert(committed.partition.clone(), suspicion);
         }
     }
@@ -222,14 +223,17 @@ impl Section {
 }
 
 impl Suspicion {
-    fn inherited(committed: &Committed) -> Option<Self> {
+    fn inherited(committed: &Committed, author_lives: bool) -> Option<Self> {
         let (next, end) = (committed.next?, committed.end);
         let suspicion = match AttemptMark::read(&committed.note) {
             AttemptMark::Clean => return None,
+            AttemptMark::Running { .. } if author_lives => return None,
             AttemptMark::Running { ahead } => Self { from: next, to: end, width: Width::Ahead(ahead) },
             AttemptMark::Section { from, to, deaths } => {
                 let is_single = from.next() == to;
                 let (from, to) = (from.max(next), to.min(end));
+                // The mark counts the death that it was written before.
+                let deaths = if author_lives { deaths.saturating_sub(1) } else { deaths };
                 let width = if is_single { Width::Single { deaths } } else { Width::step(from, to) };
                 Self { from, to, width }
             }

@@ -21,6 +21,7 @@ use transport::{Consumer, Event, Partition, Received, Status, Transport};
 use self::dispatch::SectionAtWork;
 use self::noting::{Learning, Noting, learned, note_done};
 use crate::ahead::Ahead;
+use crate::attempt_mark::Author;
 use crate::batch::Batcher;
 use crate::breaker::{Breaker, Turn};
 use crate::delivery::{Delivery, Settles, Step};
@@ -57,6 +58,7 @@ pub struct Worker<T: Transport> {
     noting: Option<Noting>,
     ahead: Ahead,
     suspects: Suspects,
+    author: Author,
     // Suspected records that have been noted and may be run, or are being run: nothing else runs then.
     section: Option<SectionAtWork>,
     breaker: Breaker,
@@ -82,13 +84,15 @@ pub(crate) struct Parts<T: Transport> {
     pub(crate) fetcher: Fetcher,
     pub(crate) processor: Processor,
     pub(crate) limits: WorkerLimits,
+    /// The same for every worker of this process that takes the place of another.
+    pub(crate) author: Author,
     pub(crate) health: Arc<Health>,
     pub(crate) metrics: Arc<Metrics>,
 }
 
 impl<T: Transport> Worker<T> {
     pub(crate) fn new(parts: Parts<T>) -> Self {
-        let Parts { consumer, delivery, fetcher, processor, limits, health, metrics } = parts;
+        let Parts { consumer, delivery, fetcher, processor, limits, author, health, metrics } = parts;
         Self {
             status: consumer.status(),
             consumer,
@@ -103,6 +107,7 @@ impl<T: Transport> Worker<T> {
             noting: None,
             ahead: Ahead::new(limits.max_uncommitted_records),
             suspects: Suspects::new(limits.max_crashes),
+            author,
             section: None,
             breaker: Breaker::new(),
             is_blocked: false,
@@ -123,8 +128,8 @@ impl<T: Transport> Worker<T> {
             self.health.draining.store(true, Ordering::Relaxed);
             outcome = self.finish().await;
         }
-        if outcome.as_ref().is_err_and(WorkerError::is_orderly) {
-            self.abandon().await;
+        if let Err(error) = &outcome {
+            self.abandon(error).await;
         }
         self.health.failed.store(outcome.is_err(), Ordering::Relaxed);
         self.consumer.close().await;
@@ -228,7 +233,7 @@ impl<T: Transport> Worker<T> {
     fn start_commit(&mut self) {
         let note = match &self.section {
             Some(SectionAtWork { section, .. }) => self.suspects.mark_at_rest(&section.partition).write(),
-            None => notes::running(self.limits.max_uncommitted_records),
+            None => self.author.sign(&notes::running(self.limits.max_uncommitted_records)),
         };
         self.delivery.start_commit(&self.consumer, &note);
     }
@@ -256,7 +261,7 @@ impl<T: Transport> Worker<T> {
 }
 
 /// Without room, records stay where they are (their partitions pause), but a revocation is still heard.
-async fn next_event<T: Transport>(consumer: &mut T::Consumer, has_room: bool) -> Option<Event> {
+pub(crate) async fn next_event<T: Transport>(consumer: &mut T::Consumer, has_room: bool) -> Option<Event> {
     if has_room { consumer.next().await } else { consumer.next_signal().await }
 }
 

@@ -24,7 +24,7 @@ fn committed(index: i32, next: i64, note: &str, end: i64) -> Committed {
 
 fn taken_over(next: i64, note: &str, end: i64) -> Suspects {
     let mut suspects = Suspects::new(3);
-    suspects.taken_over(&committed(0, next, note, end));
+    suspects.taken_over(&committed(0, next, note, end), false);
     suspects
 }
 
@@ -40,7 +40,7 @@ fn shown(section: Option<&Section>) -> String {
 fn a_good_handover_or_no_commit_at_all_leaves_nobody_suspected() {
     let check = |committed: &Committed| {
         let mut suspects = Suspects::new(3);
-        suspects.taken_over(committed);
+        suspects.taken_over(committed, false);
         assert!(!suspects.is_careful(), "{committed:?}");
     };
     check(&committed(0, 5, "", 100));
@@ -81,7 +81,7 @@ fn the_first_section_is_a_sixteenth_of_what_was_at_risk() {
 fn a_record_that_has_killed_the_limit_is_convicted() {
     let check = |max_crashes: u32, note: &str, first: i64, expect: &str| {
         let mut suspects = Suspects::new(max_crashes);
-        suspects.taken_over(&committed(0, 7, note, 99));
+        suspects.taken_over(&committed(0, 7, note, 99), false);
         assert_eq!(
             shown(suspects.next_section(&waiting(first..20)).as_ref()),
             expect,
@@ -121,7 +121,7 @@ fn every_record_of_the_range_is_run_once_and_then_nobody_is_suspected() {
 #[test]
 fn stays_with_a_partition_and_lets_innocent_ones_wait() {
     let mut suspects = taken_over(0, "ms1 running 32", 99);
-    suspects.taken_over(&committed(1, 0, "ms1 running 32", 99));
+    suspects.taken_over(&committed(1, 0, "ms1 running 32", 99), false);
     let mut next = |pairs: &[(i32, i64)]| {
         suspects.next_section(&positions(pairs)).map(|section| (section.partition.index, section.entries))
     };
@@ -156,7 +156,7 @@ fn forgets_partitions_that_moved_and_starts_over_with_those_that_come_back() {
     assert!(!suspects.is_careful());
     suspects.settled(&partition(0), Offset::new(4));
     assert_eq!(suspects.mark_at_rest(&partition(0)), AttemptMark::Clean);
-    suspects.taken_over(&committed(0, 4, "ms1 section 4 5 1", 99));
-    suspects.taken_over(&committed(0, 5, "", 99));
+    suspects.taken_over(&committed(0, 4, "ms1 section 4 5 1", 99), false);
+    suspects.taken_over(&committed(0, 5, "", 99), false);
     assert!(!suspects.is_careful(), "what the group knows last counts");
 }

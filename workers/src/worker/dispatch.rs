@@ -32,7 +32,7 @@ impl<T: Transport> Worker<T> {
             let Some(release) = self.batcher.ready(now, self.running.is_empty()) else { return };
             let missing = self.notes.missing(self.batcher.positions());
             if !missing.is_empty() {
-                let note = notes::running(self.limits.max_uncommitted_records);
+                let note = self.author.sign(&notes::running(self.limits.max_uncommitted_records));
                 return self.note(missing, &note, Purpose::Run);
             }
             let (suspects, ahead) = (&self.suspects, &mut self.ahead);
@@ -103,7 +103,8 @@ impl<T: Transport> Worker<T> {
         }
         let first = Position { partition: section.partition.clone(), offset: section.from };
         let progress = [(section.partition.clone(), self.notes.stand(&first))].into_iter().collect();
-        self.note(progress, &section.mark().write(), Purpose::Suspects(section));
+        let note = self.author.sign(&section.mark().write());
+        self.note(progress, &note, Purpose::Suspects(section));
         true
     }
 

@@ -59,11 +59,6 @@ impl WorkerError {
         if error.too_large() { Self::TooLarge(error) } else { Self::Publish(error) }
     }
 
-    /// Whether it is certain that no job killed the worker, so that none must be suspected of it.
-    pub(super) fn is_orderly(&self) -> bool {
-        matches!(self, Self::Stopped(_) | Self::Model { .. })
-    }
-
     /// Whether Kafka could not be reached or refused, rather than a defect of this program.
     pub fn is_of_kafka(&self) -> bool {
         matches!(

@@ -13,6 +13,9 @@ use crate::delivery::Step;
 /// Between two tries of a last commit.
 const PAUSE_BETWEEN_TRIES: Duration = Duration::from_millis(50);
 
+/// What is tried when the time is up, or all is lost.
+const LAST_MOMENT: Duration = Duration::from_millis(500);
+
 impl<T: Transport> Worker<T> {
     /// Gives partitions back: forget what is not batched, wait for what runs, publish, commit, then let go.
     pub(super) async fn revoke(&mut self, revocation: Revocation) -> Result<(), WorkerError> {
@@ -90,14 +93,24 @@ impl<T: Transport> Worker<T> {
         Ok(())
     }
 
-    /// Ends at a batch that is not answered: what was answered before it is committed, and that nobody died over the rest
-    /// is noted, or its jobs would be suspected of it after the next start.
-    pub(super) async fn abandon(&mut self) {
+    /// Ends with an error that no job is to blame for, so that none is suspected after the next start: as far as the group
+    /// can still be told, what was answered is committed, and that nobody died over the rest is noted.
+    pub(super) async fn abandon(&mut self, error: &WorkerError) {
         for batch in self.running.drain(..) {
             batch.finished.abort();
         }
-        if let Err(error) = self.finish().await {
-            tracing::warn!(error = %Chain(&error), "what was answered before was not all committed, and is answered again");
+        let told = match error {
+            WorkerError::Stopped(_) | WorkerError::Model { .. } => self.finish().await,
+            // No more answers can be written, and what was written of the last is not committed.
+            WorkerError::Publish(_) | WorkerError::TooLarge(_) => {
+                let active = self.notes.active();
+                self.rest(&active, Instant::now() + LAST_MOMENT).await.map(drop)
+            }
+            // The group is out of reach, or has moved on, or nobody knows what was committed.
+            _ => Ok(()),
+        };
+        if let Err(error) = told {
+            tracing::warn!(error = %Chain(&error), "the group could not be told how far this worker came; some jobs may be run again");
         }
     }
 
@@ -128,7 +141,6 @@ impl<T: Transport> Worker<T> {
 
     /// The time is up: what is acknowledged is committed all the same. Always false: not everything was done.
     async fn commit_what_is_acknowledged(&mut self) -> bool {
-        const LAST_MOMENT: Duration = Duration::from_millis(500);
         if self.delivery.due_at(true).is_none() {
             return false;
         }

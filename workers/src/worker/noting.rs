@@ -56,7 +56,7 @@ impl<T: Transport> Worker<T> {
             Ok(all) => {
                 for committed in all.iter().filter(|it| partitions.contains(&it.partition)) {
                     self.notes.taken_over(committed);
-                    self.suspects.taken_over(committed);
+                    self.suspects.taken_over(committed, self.author.wrote(&committed.note));
                 }
                 if self.suspects.is_careful() {
                     tracing::warn!(

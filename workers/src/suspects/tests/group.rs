@@ -154,7 +154,8 @@ impl Worker {
         let (next, mark) = world.committed[index as usize];
         self.owned.insert(index, next.unwrap_or(0));
         let (next, end) = (next.map(Offset::new), Offset::new(world.ends[index as usize]));
-        self.suspects.taken_over(&Committed { partition: partition(index), next, note: mark.write(), end });
+        self.suspects
+            .taken_over(&Committed { partition: partition(index), next, note: mark.write(), end }, false);
     }
 
     fn fetch(&mut self, index: i32, count: usize, world: &World) {
