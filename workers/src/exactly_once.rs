@@ -159,13 +159,19 @@ impl<X: Transactions> ExactlyOnce<X> {
         answers.append(newer.answers);
         let mut all = progress;
         all.merge(newer.progress);
-        self.gathered = Gathered {
-            answers,
-            since: (!all.is_empty()).then(Instant::now),
-            progress: all,
-            entries: entries + newer.entries,
-            bytes: bytes + newer.bytes,
-            not_before: Some(Instant::now() + PAUSE_AFTER_ABORT),
+        let not_before = Some(Instant::now() + PAUSE_AFTER_ABORT);
+        self.gathered = if all.is_empty() {
+            // All of it is the work of others by now.
+            Gathered { not_before, ..Gathered::default() }
+        } else {
+            Gathered {
+                answers,
+                since: Some(Instant::now()),
+                progress: all,
+                entries: entries + newer.entries,
+                bytes: bytes + newer.bytes,
+                not_before,
+            }
         };
     }
 

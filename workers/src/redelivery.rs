@@ -93,7 +93,7 @@ impl<T: Transport> Redelivery<T> {
     /// What waits is bounded by itself: a partition is paused as soon as a record of it is not due.
     fn has_room(&self) -> bool {
         let (records, bytes) = self.delivery.held();
-        records < self.limits.max_inflight_records && bytes < self.limits.max_inflight_bytes
+        records < self.limits.transaction.max_records && bytes < self.limits.transaction.max_bytes
     }
 
     fn take(&mut self, records: Vec<Received>) {
@@ -139,7 +139,8 @@ impl<T: Transport> Redelivery<T> {
             self.waiting.remove(partition);
         }
         if !revocation.lost {
-            self.drain(Instant::now() + DRAIN).await?;
+            // The poll thread lets go after the drain timeout, done or not.
+            self.drain(Instant::now() + DRAIN.min(self.limits.drain_timeout * 4 / 5)).await?;
         }
         self.delivery.forget(&revocation.partitions);
         revocation.release();

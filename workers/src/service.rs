@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use schemas::Stage;
 use stages::Pipeline;
 use tokio_util::sync::CancellationToken;
-use transport::{ConsumerOptions, Transport, TransportError};
+use transport::{Consumer, ConsumerOptions, Transport, TransportError};
 
 use crate::at_least_once::AtLeastOnce;
 use crate::attempt_mark::Author;
@@ -97,6 +97,9 @@ impl<T: Transport> Service<T> {
             ending(stop.clone(), work(&transport, &mut blueprint, &health, &metrics, first, &stop)).await;
         let redelivered = redelivery.await?;
         health.failed.store(worked.is_err() || redelivered.is_err(), Ordering::Relaxed);
+        if let (Err(_), Err(error)) = (&worked, &redelivered) {
+            tracing::error!(error = %Chain(error), "jobs that wait to be run again cannot be sent back any more either");
+        }
         worked.and(redelivered)
     }
 }
@@ -128,6 +131,11 @@ async fn work<T: Transport>(
         }
         tracing::warn!(error = %Chain(&error), "the worker begins anew where its group is");
         metrics.restarts.inc();
+        // What the old one had, the new one begins without.
+        metrics.partitions.set(0);
+        metrics.breaker_open.set(0);
+        health.assigned.store(false, Ordering::Relaxed);
+        health.breaker_open.store(false, Ordering::Relaxed);
         worker = loop {
             if !paused(stop).await {
                 return Ok(());
@@ -140,7 +148,6 @@ async fn work<T: Transport>(
                 break worker;
             }
         };
-        health.failed.store(false, Ordering::Relaxed);
     }
 }
 
@@ -172,6 +179,9 @@ async fn redeliver<T: Transport>(
             return Err(error);
         }
         tracing::warn!(error = %Chain(&error), "the waiting jobs are read anew where their group is");
+        if !paused(&stop).await {
+            return Ok(());
+        }
     }
 }
 
@@ -243,7 +253,14 @@ impl RedeliveryPlan {
             limits: &self.limits,
             metrics: &self.metrics,
         };
-        let delivery = exit.open(&transport, &consumer).await?;
+        let delivery = match exit.open(&transport, &consumer).await {
+            Ok(delivery) => delivery,
+            Err(error) => {
+                // Before the next one joins the group.
+                consumer.close().await;
+                return Err(error);
+            }
+        };
         let returns = Returns { targets: self.targets.clone(), processor: self.processor.clone() };
         Ok(Redelivery::new(consumer, delivery, returns, self.limits.clone()))
     }
@@ -297,7 +314,14 @@ impl Blueprint {
         let consumer = transport.consumer(&self.group, std::slice::from_ref(&self.topic), options).await?;
         let transport = self.outbox.limits.applied_to(transport);
         let exit = Exit { transactional_id: self.transactional_id.as_deref(), limits: &limits, metrics };
-        let delivery = exit.open(&transport, &consumer).await?;
+        let delivery = match exit.open(&transport, &consumer).await {
+            Ok(delivery) => delivery,
+            Err(error) => {
+                // Before the next one joins the group.
+                consumer.close().await;
+                return Err(error);
+            }
+        };
         let processor = self.processor(metrics);
         let (fetcher, author) = (self.fetcher.clone(), self.author.clone());
         let (health, metrics) = (Arc::clone(health), Arc::clone(metrics));

@@ -93,8 +93,11 @@ pub(crate) struct Parts<T: Transport> {
 impl<T: Transport> Worker<T> {
     pub(crate) fn new(parts: Parts<T>) -> Self {
         let Parts { consumer, delivery, fetcher, processor, limits, author, health, metrics } = parts;
+        let mut status = consumer.status();
+        // What came before now has not been looked at either.
+        status.mark_changed();
         Self {
-            status: consumer.status(),
+            status,
             consumer,
             delivery,
             fetcher,
@@ -131,7 +134,6 @@ impl<T: Transport> Worker<T> {
         if let Err(error) = &outcome {
             self.abandon(error).await;
         }
-        self.health.failed.store(outcome.is_err(), Ordering::Relaxed);
         self.consumer.close().await;
         outcome
     }

@@ -65,9 +65,10 @@ impl<T: Transport> Worker<T> {
         self.ahead.forget(partitions);
         self.suspects.forget(partitions);
         self.notes.forget(partitions);
-        if let Some(learning) = &mut self.learning {
+        self.learning.take_if(|learning| {
             learning.partitions.retain(|partition| !partitions.contains(partition));
-        }
+            learning.partitions.is_empty()
+        });
         if let Some(noting) = &mut self.noting {
             noting.progress.forget(partitions);
         }

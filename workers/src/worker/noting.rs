@@ -66,10 +66,12 @@ impl<T: Transport> Worker<T> {
                 }
             }
             Err(error) if error.is_fatal() => return Err(error.into()),
-            Err(error) => {
+            Err(error) if error.is_lost_membership() => {
                 tracing::warn!(error = %Chain(&error), "the group does not tell what it has committed; asking again");
                 self.to_learn.extend(partitions);
             }
+            // It was asked many times over by then. Whatever it is that hangs, another member of the group begins without.
+            Err(error) => return Err(WorkerError::Interrupted { reason: Chain(&error).to_string() }),
         }
         Ok(())
     }
