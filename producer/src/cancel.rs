@@ -11,8 +11,8 @@ use crate::error::CancelError;
 impl<T: Transport> Client<T> {
     /// Asks for a job, or all jobs of a batch, not to be run; returns once every in-sync replica has the request.
     ///
-    /// A job that no stage has begun yet then ends as a failure with the code `cancelled`, on the results like any other.
-    /// One that is running, or has ended, is not affected, so look at what comes: a request is no proof. An id that nobody
+    /// A worker that is about to begin the job then ends it as a failure with the code `cancelled`, on the results like any
+    /// other. What is running, or has ended, is not affected, so look at what comes: a request is no proof. An id that nobody
     /// submitted is no error.
     ///
     /// ```

@@ -54,7 +54,8 @@ impl RetryDelay {
     }
 }
 
-/// The topics of one pipeline. Each name can be set on its own, and pipelines may share one.
+/// The topics of one pipeline. Those of the stages, the results and the dead letters can be set on
+/// their own, and pipelines may share them.
 ///
 /// ```
 /// use schemas::{Stage, TopicNames};

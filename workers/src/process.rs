@@ -165,7 +165,7 @@ impl Processor {
     }
 
     fn cancelled(&self, origin: &Origin) -> Failure {
-        let message = "it was withdrawn before its turn came; nothing was run";
+        let message = "it was withdrawn before its turn came in this stage";
         origin.failure(self.outbox.stage, FailureCode::Cancelled, message, false)
     }
 

@@ -21,8 +21,8 @@ use crate::output;
 const AT_ONCE: usize = 256;
 
 const EXAMPLES: &str = "\
-A job that no stage has begun ends as a failure with the code `cancelled`, which `millstream results` shows. Jobs that have \
-started or ended are not affected. An id that nobody submitted is no error.
+A worker that finds the job's turn has come ends it as a failure with the code `cancelled`, which `millstream results` shows. \
+What runs or has ended is not affected. An id that nobody submitted is no error.
 
 Examples:
   millstream cancel digits --id 0198c5a8-7b1e-7c3a-9d52-3f6b1c0e8a41

@@ -8,6 +8,7 @@ use operations::reconcile::{self, Delivery, Options, Plan, Report, Role};
 use schemas::{RetryDelay, Stage, Timestamp};
 use transport::{Kafka, Progress, TransportError};
 use workers::Config;
+use workers::config::DeliveryMode;
 
 use super::{configure_quietly, time};
 use crate::args::{Format, Global};
@@ -40,7 +41,7 @@ pub(crate) struct ReconcileArgs {
     /// Where to begin: `beginning`, how long ago (30m, 2h, 1d), or an RFC 3339 time
     #[arg(long, value_name = "WHEN", default_value = "beginning", value_parser = from)]
     from: From,
-    /// What is promised: with exactly-once a repeat is a fault, else it is counted [default: at-least-once]
+    /// What is promised: with exactly-once a repeat is a fault, else it is counted [default: as the pipeline declares]
     #[arg(long, value_enum, value_name = "MODE")]
     delivery: Option<Mode>,
     /// Stages whose failures write no dead letter, separated by commas, beside those that the configuration declares so
@@ -90,13 +91,14 @@ pub(crate) async fn run(args: ReconcileArgs, global: &Global) -> Outcome {
 }
 
 fn options(config: &Config, args: &ReconcileArgs) -> Options {
-    let pipeline = config.pipelines.get(&args.pipeline).into_iter();
-    let declared = pipeline.flat_map(|pipeline| pipeline.on_failure.without_dead_letters());
+    let pipeline = config.pipelines.get(&args.pipeline);
+    let declared = pipeline.into_iter().flat_map(|pipeline| pipeline.on_failure.without_dead_letters());
+    let promised = pipeline.map(|pipeline| pipeline.delivery).unwrap_or_default();
     let sharing = Stage::ALL.map(|stage| (stage, config.sharing_topic(&args.pipeline, stage)));
     Options {
-        delivery: match args.delivery {
-            Some(Mode::ExactlyOnce) => Delivery::ExactlyOnce,
-            Some(Mode::AtLeastOnce) | None => Delivery::AtLeastOnce,
+        delivery: match (args.delivery, promised) {
+            (Some(Mode::ExactlyOnce), _) | (None, DeliveryMode::ExactlyOnce) => Delivery::ExactlyOnce,
+            (Some(Mode::AtLeastOnce), _) | (None, DeliveryMode::AtLeastOnce) => Delivery::AtLeastOnce,
         },
         limits: config.limits.clone(),
         sharing: sharing.into_iter().collect(),

@@ -133,15 +133,16 @@ impl Config {
             } = self.topic_names(name);
             let [soon, later, last] = retries;
             for (role, topic) in [
+                // These cannot be named in the configuration; what clashes with them can.
+                ("retry.5s", soon),
+                ("retry.1m", later),
+                ("retry.10m", last),
+                ("cancellations", cancellations),
                 ("preprocess", preprocess),
                 ("inference", inference),
                 ("postprocess", postprocess),
                 ("results", results),
                 ("dead_letters", dead_letters),
-                ("retry.5s", soon),
-                ("retry.1m", later),
-                ("retry.10m", last),
-                ("cancellations", cancellations),
             ] {
                 let path = format!("pipelines.{name}.topics.{role}");
                 check_name(&path, &topic, faults);
