@@ -103,12 +103,8 @@ impl Transport for Kafka {
     type Transactions = KafkaTransactions;
     type Reader = KafkaReader;
 
-    async fn transactions(
-        &self,
-        transactional_id: &str,
-        consumer: &KafkaConsumer,
-    ) -> Result<KafkaTransactions, TransportError> {
-        KafkaTransactions::open(&self.config, transactional_id, consumer).await
+    async fn transactions(&self, transactional_id: &str) -> Result<KafkaTransactions, TransportError> {
+        KafkaTransactions::open(&self.config, transactional_id).await
     }
 
     async fn max_record_bytes(&self, topics: &[String]) -> Result<BTreeMap<String, usize>, TransportError> {

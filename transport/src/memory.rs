@@ -167,13 +167,9 @@ impl Transport for Memory {
     type Transactions = MemoryTransactions;
     type Reader = MemoryReader;
 
-    async fn transactions(
-        &self,
-        transactional_id: &str,
-        consumer: &MemoryConsumer,
-    ) -> Result<MemoryTransactions, TransportError> {
+    async fn transactions(&self, transactional_id: &str) -> Result<MemoryTransactions, TransportError> {
         let epoch = self.cluster.take_over(transactional_id)?;
-        Ok(consumer.transactions(transactional_id, epoch))
+        Ok(MemoryTransactions::new(&self.cluster, transactional_id, epoch))
     }
 
     async fn max_record_bytes(&self, topics: &[String]) -> Result<BTreeMap<String, usize>, TransportError> {

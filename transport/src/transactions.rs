@@ -7,11 +7,18 @@ use crate::error::{PublishError, TransportError};
 use crate::progress::Progress;
 use crate::record::Record;
 
-/// A transactional publisher that belongs to one consumer.
+/// A transactional publisher.
 ///
 /// Records become visible to readers of committed records when their transaction is committed, all at once. At most one
 /// transaction is under way; whoever calls again before it has ended waits.
 pub trait Transactions: Send + Sync + 'static {
+    /// Whose offsets it commits.
+    type Consumer;
+
+    /// The offsets are those of `consumer` and its group. To be said once, before the first progress is committed: so
+    /// the transactional id can be taken over before a consumer joins its group, and makes the other members wait.
+    fn commit_for(&self, consumer: &Self::Consumer);
+
     /// Publishes `records` and commits `progress`, with `note` beside each offset, in one transaction. Nobody waits for
     /// a model here: the transaction begins with this call.
     ///

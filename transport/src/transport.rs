@@ -16,7 +16,7 @@ pub trait Transport: Clone + Send + Sync + 'static {
     /// Writes.
     type Publisher: Publisher;
     /// Writes and commits as one.
-    type Transactions: Transactions;
+    type Transactions: Transactions<Consumer = Self::Consumer>;
     /// Reads without a group.
     type Reader: Reader + 'static;
 
@@ -31,7 +31,7 @@ pub trait Transport: Clone + Send + Sync + 'static {
     /// A publisher; share its clones rather than making several.
     fn publisher(&self) -> impl Future<Output = Result<Self::Publisher, TransportError>> + Send;
 
-    /// Transactions under the id `transactional_id`, which commit for `consumer`. Whoever had the id before is shut
+    /// Transactions under the id `transactional_id`. Whoever had the id before is shut
     /// out, and what it left unfinished is undone (or finished) before this returns.
     ///
     /// # Errors
@@ -40,7 +40,6 @@ pub trait Transport: Clone + Send + Sync + 'static {
     fn transactions(
         &self,
         transactional_id: &str,
-        consumer: &Self::Consumer,
     ) -> impl Future<Output = Result<Self::Transactions, TransportError>> + Send;
 
     /// The largest record that each of these topics takes, in bytes of key, value and headers, where the brokers tell:

@@ -110,8 +110,7 @@ async fn an_unreachable_cluster_is_explained() {
 async fn transactions_are_refused() {
     let broker = DevBroker::start(&[TopicSpec::new("jobs", 1)]).unwrap();
     let kafka = Kafka::new(broker.config()).unwrap();
-    let consumer = kafka.consumer("group", &["jobs".into()], ConsumerOptions::default()).await.unwrap();
-    let error = soon(kafka.transactions("id", &consumer)).await.unwrap_err();
+    let error = soon(kafka.transactions("id")).await.unwrap_err();
     assert!(matches!(error, TransportError::Config(_)), "{error:?}");
     assert_eq!(
         error.to_string(),

@@ -34,6 +34,13 @@ pub(crate) enum Step {
 }
 
 impl<T: Transport> Delivery<T> {
+    /// Where delivery is exactly once, offsets are those of this consumer. To be said once, at the beginning.
+    pub(crate) fn commit_for(&self, consumer: &T::Consumer) {
+        if let Self::ExactlyOnce(delivery) = self {
+            delivery.commit_for(consumer);
+        }
+    }
+
     /// The oldest batch is done. Of partitions that went away while it ran, the answers are their next owner's to give:
     /// a transaction must not hold them, since it would not settle them. At least once they are only a repeat.
     pub(crate) fn add(&mut self, mut answers: Answers, mut settles: Settles, forgotten: &[Partition]) {

@@ -81,6 +81,10 @@ impl<X: Transactions> ExactlyOnce<X> {
         gathered.since.get_or_insert_with(Instant::now);
     }
 
+    pub(crate) fn commit_for(&self, consumer: &X::Consumer) {
+        self.transactions.commit_for(consumer);
+    }
+
     pub(crate) fn due_at(&self, eager: bool) -> Option<Instant> {
         if self.under_way.is_some() {
             return None;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use schemas::Stage;
 use stages::Pipeline;
 use tokio_util::sync::CancellationToken;
-use transport::{Consumer, ConsumerOptions, Transport, TransportError};
+use transport::{ConsumerOptions, Transport, TransportError};
 
 use crate::at_least_once::AtLeastOnce;
 use crate::attempt_mark::Author;
@@ -246,21 +246,14 @@ impl RedeliveryPlan {
             instance_id: self.instance_id.clone(),
             ..ConsumerOptions::default()
         };
-        let consumer = transport.consumer(&self.group, &self.topics, options).await?;
-        let transport = self.processor.outbox.limits.applied_to(transport);
         let exit = Exit {
             transactional_id: self.transactional_id.as_deref(),
             limits: &self.limits,
             metrics: &self.metrics,
         };
-        let delivery = match exit.open(&transport, &consumer).await {
-            Ok(delivery) => delivery,
-            Err(error) => {
-                // Before the next one joins the group.
-                consumer.close().await;
-                return Err(error);
-            }
-        };
+        let delivery = exit.open(&self.processor.outbox.limits.applied_to(transport)).await?;
+        let consumer = transport.consumer(&self.group, &self.topics, options).await?;
+        delivery.commit_for(&consumer);
         let returns = Returns { targets: self.targets.clone(), processor: self.processor.clone() };
         Ok(Redelivery::new(consumer, delivery, returns, self.limits.clone()))
     }
@@ -275,11 +268,7 @@ struct Exit<'a> {
 }
 
 impl Exit<'_> {
-    async fn open<T: Transport>(
-        self,
-        transport: &T,
-        consumer: &T::Consumer,
-    ) -> Result<Delivery<T>, TransportError> {
+    async fn open<T: Transport>(self, transport: &T) -> Result<Delivery<T>, TransportError> {
         let Self { transactional_id, limits, metrics } = self;
         Ok(match transactional_id {
             None => Delivery::AtLeastOnce(AtLeastOnce::new(
@@ -287,7 +276,7 @@ impl Exit<'_> {
                 Committer::new(limits.commit_interval),
             )),
             Some(id) => {
-                let transactions = transport.transactions(id, consumer).await?;
+                let transactions = transport.transactions(id).await?;
                 let metrics = metrics.transactions.clone();
                 Delivery::ExactlyOnce(ExactlyOnce::new(transactions, limits.transaction, metrics))
             }
@@ -311,17 +300,11 @@ impl Blueprint {
             instance_id: self.instance_id.clone(),
             ..ConsumerOptions::default()
         };
-        let consumer = transport.consumer(&self.group, std::slice::from_ref(&self.topic), options).await?;
-        let transport = self.outbox.limits.applied_to(transport);
         let exit = Exit { transactional_id: self.transactional_id.as_deref(), limits: &limits, metrics };
-        let delivery = match exit.open(&transport, &consumer).await {
-            Ok(delivery) => delivery,
-            Err(error) => {
-                // Before the next one joins the group.
-                consumer.close().await;
-                return Err(error);
-            }
-        };
+        // What a predecessor left is settled before the group hears of this one, which it would wait for.
+        let delivery = exit.open(&self.outbox.limits.applied_to(transport)).await?;
+        let consumer = transport.consumer(&self.group, std::slice::from_ref(&self.topic), options).await?;
+        delivery.commit_for(&consumer);
         let processor = self.processor(metrics);
         let (fetcher, author) = (self.fetcher.clone(), self.author.clone());
         let (health, metrics) = (Arc::clone(health), Arc::clone(metrics));

@@ -57,12 +57,8 @@ impl Transport for Gate {
         Ok(self.clone())
     }
 
-    async fn transactions(
-        &self,
-        transactional_id: &str,
-        consumer: &Self::Consumer,
-    ) -> Result<Self::Transactions, TransportError> {
-        self.memory.transactions(transactional_id, consumer).await
+    async fn transactions(&self, transactional_id: &str) -> Result<Self::Transactions, TransportError> {
+        self.memory.transactions(transactional_id).await
     }
 
     async fn max_record_bytes(&self, topics: &[String]) -> Result<BTreeMap<String, usize>, TransportError> {

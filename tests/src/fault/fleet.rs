@@ -1,7 +1,7 @@
 //! The worker processes of a fault test, and their supervisor: who dies is started again, as a process manager would.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 
@@ -38,6 +38,8 @@ pub struct Fleet {
     members: Vec<Member>,
     /// Who ended without having been asked to, and was started again.
     pub restarted: Vec<String>,
+    /// When the last of them ended so.
+    pub last_end: Option<SystemTime>,
     /// The most memory that any of them had resident, in MiB.
     pub peak_mib: u64,
 }
@@ -48,7 +50,8 @@ impl Fleet {
     /// # Errors
     /// When one does not start.
     pub fn start(setting: Arc<Setting>) -> Result<Self> {
-        let mut fleet = Self { setting, members: Vec::new(), restarted: Vec::new(), peak_mib: 0 };
+        let mut fleet =
+            Self { setting, members: Vec::new(), restarted: Vec::new(), last_end: None, peak_mib: 0 };
         for stage in STAGES {
             for slot in SLOTS {
                 fleet.add(stage, slot, &[])?;
@@ -150,6 +153,7 @@ impl Fleet {
             say(&format!("  {name} has ended; starting it again"));
             self.members[at].worker = self.process(stage, slot, &[])?;
             self.restarted.push(name);
+            self.last_end = Some(SystemTime::now());
             started += 1;
         }
         Ok(started)

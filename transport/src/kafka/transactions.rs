@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use self::producer::Producer;
-use self::session::{LIMIT, Request, Session, UNDO_LIMIT, take_over};
+use self::session::{LIMIT, Member, Request, Session, UNDO_LIMIT, take_over};
 use super::consumer::KafkaConsumer;
 use super::settings::Settings;
 use crate::config::KafkaConfig;
@@ -40,22 +40,19 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Dropping it waits for nothing: a transaction that is under way ends in the background.
 pub struct KafkaTransactions {
     id: String,
+    member: Member,
     requests: mpsc::Sender<Request>,
     given_up: Arc<AtomicBool>,
 }
 
 impl KafkaTransactions {
-    pub(crate) async fn open(
-        config: &KafkaConfig,
-        id: &str,
-        consumer: &KafkaConsumer,
-    ) -> Result<Self, TransportError> {
+    pub(crate) async fn open(config: &KafkaConfig, id: &str) -> Result<Self, TransportError> {
         let settings = Settings::transactional(config, id)?;
-        let native = consumer.native();
+        let member = Member::default();
         let (requests, queue) = mpsc::channel();
         let (started, start_result) = oneshot::channel();
         let given_up = Arc::new(AtomicBool::new(false));
-        let (name, abandoned) = (id.to_owned(), given_up.clone());
+        let (name, held_by, abandoned) = (id.to_owned(), member.clone(), given_up.clone());
         let fatal =
             |reason: String| TransportError::Fatal { what: "cannot publish in transactions".into(), reason };
         thread::Builder::new()
@@ -67,7 +64,7 @@ impl KafkaTransactions {
                 });
                 match opened {
                     Ok(producer) => {
-                        let session = Session::new(&name, native, producer, abandoned);
+                        let session = Session::new(&name, held_by, producer, abandoned);
                         if started.send(Ok(())).is_ok() {
                             session.run(&queue);
                         }
@@ -78,11 +75,18 @@ impl KafkaTransactions {
             })
             .map_err(|error| fatal(format!("cannot start a thread: {error}")))?;
         start_result.await.map_err(|_| fatal("their thread ended unexpectedly".into()))??;
-        Ok(Self { id: id.into(), requests, given_up })
+        Ok(Self { id: id.into(), member, requests, given_up })
     }
 }
 
 impl Transactions for KafkaTransactions {
+    type Consumer = KafkaConsumer;
+
+    fn commit_for(&self, consumer: &KafkaConsumer) {
+        // The first stays: a session commits for one.
+        drop(self.member.set(consumer.native()));
+    }
+
     fn commit(
         &self,
         records: Arc<Vec<Record>>,

@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::future::{Future, ready};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use tokio::sync::watch;
 
 use super::cluster::Cluster;
 use super::group::{Member, MemberId};
-use super::transactions::{Inner, MemoryTransactions};
+use super::transactions::Membership;
 use crate::consumer::{Committed, Consumer, ConsumerOptions, Event, Status};
 use crate::error::TransportError;
 use crate::progress::Progress;
@@ -36,17 +36,9 @@ impl MemoryConsumer {
         Self { cluster: cluster.clone(), group: group.into(), member, options, turn: 0, status }
     }
 
-    /// Transactions that commit for this member.
-    pub(super) fn transactions(&self, transactional_id: &str, epoch: u64) -> MemoryTransactions {
-        let inner = Inner {
-            cluster: self.cluster.clone(),
-            id: transactional_id.into(),
-            epoch,
-            group: self.group.clone(),
-            member: self.member,
-            broken: Mutex::new(None),
-        };
-        MemoryTransactions { inner: Arc::new(inner) }
+    /// Who it is, for transactions that commit for it.
+    pub(super) fn membership(&self) -> Membership {
+        Membership { group: self.group.clone(), member: self.member }
     }
 
     fn change_member(&self, change: impl FnOnce(&mut Member)) {

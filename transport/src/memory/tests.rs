@@ -194,13 +194,19 @@ fn results(values: &[&'static str]) -> Arc<Vec<Record>> {
     Arc::new(values.iter().map(|value| Record::new("results", *value)).collect())
 }
 
+async fn open(memory: &Memory, consumer: &MemoryConsumer) -> MemoryTransactions {
+    let transactions = memory.transactions("id").await.unwrap();
+    transactions.commit_for(consumer);
+    transactions
+}
+
 #[tokio::test]
 async fn transactions_fail_as_they_are_told() {
     let check = async |fault, expect: &str, published: usize, is_broken: bool| {
         let memory = with_records(1, 0).await;
         memory.create_topic("results", 1);
         let consumer = member(&memory).await;
-        let transactions = memory.transactions("id", &consumer).await.unwrap();
+        let transactions = open(&memory, &consumer).await;
         memory.fail_transactions(fault, 1);
         let outcome = transactions.commit(results(&["a"]), committing(0, 1), "note").await;
         assert!(format!("{outcome:?}").starts_with(&format!("Err({expect}")), "{outcome:?}");
@@ -209,7 +215,7 @@ async fn transactions_fail_as_they_are_told() {
         let again = transactions.commit(results(&["b"]), committing(0, 2), "note").await;
         assert_eq!(again.is_err(), is_broken, "{fault:?}");
         // Whoever opens them anew goes on.
-        let transactions = memory.transactions("id", &consumer).await.unwrap();
+        let transactions = open(&memory, &consumer).await;
         transactions.commit(results(&["c"]), committing(0, 3), "note").await.unwrap();
         assert_eq!(memory.committed(GROUP), committing(0, 3));
     };
@@ -224,7 +230,7 @@ async fn transactions_wait_for_the_brokers_but_not_for_ever() {
     let memory = with_records(1, 0).await;
     memory.create_topic("results", 1);
     let consumer = member(&memory).await;
-    let transactions = memory.transactions("id", &consumer).await.unwrap();
+    let transactions = open(&memory, &consumer).await;
     memory.set_reachable(false);
     assert!(consumer.committed(&[partition(0)]).await.unwrap_err().is_retryable());
     let late = transactions.commit(results(&["a"]), committing(0, 1), "");
@@ -239,7 +245,7 @@ async fn transactions_wait_for_the_brokers_but_not_for_ever() {
     let outcome = transactions.commit(results(&["b"]), committing(0, 2), "").await;
     assert!(matches!(outcome, Err(TransactionError::Unknown { .. })), "{outcome:?}");
     assert_eq!(begin.elapsed(), Duration::from_secs(30));
-    assert!(memory.transactions("id", &consumer).await.unwrap_err().is_retryable());
+    assert!(memory.transactions("id").await.unwrap_err().is_retryable());
     memory.set_reachable(true);
     assert_eq!(memory.records("results").len(), 1);
 }

@@ -1,7 +1,7 @@
 //! What a transaction does to the state: all of it, or nothing.
 
 use super::cluster::State;
-use super::transactions::{Inner, TransactionFault};
+use super::transactions::{Inner, Membership, TransactionFault};
 use crate::error::{FailedRecord, PublishError, PublishErrorKind, TransportError};
 use crate::progress::Progress;
 use crate::record::Record;
@@ -20,10 +20,16 @@ impl State {
             let reason = format!("transactional id `{}` was taken over", by.id);
             return Err(TransactionError::Fenced { reason });
         }
-        self.topics_and_group(&by.group)
-            .1
-            .check_held(by.member, progress)
-            .map_err(|error| TransactionError::LostMembership { reason: error.to_string() })?;
+        let lost = |reason: String| TransactionError::LostMembership { reason };
+        let member = by.commits_for.get();
+        match member {
+            Some(Membership { group, member }) => {
+                let (_, group) = self.topics_and_group(group);
+                group.check_held(*member, progress).map_err(|error| lost(error.to_string()))?;
+            }
+            None if !progress.is_empty() => return Err(lost("it commits for nobody".into())),
+            None => {}
+        }
         let fault = self.transaction_faults.pop_front();
         match fault {
             Some(TransactionFault::Aborted) => return Err(TransactionError::Aborted { reason: injected() }),
@@ -37,8 +43,10 @@ impl State {
                 unreachable!("a record of a missing topic is refused");
             }
         }
-        let (_, group) = self.topics_and_group(&by.group);
-        group.commit(by.member, progress, note).map_err(TransactionError::Fatal)?;
+        if let Some(Membership { group, member }) = member {
+            let (_, group) = self.topics_and_group(group);
+            group.commit(*member, progress, note).map_err(TransactionError::Fatal)?;
+        }
         match fault {
             None => Ok(()),
             Some(_) => Err(TransactionError::Unknown { reason: injected() }),

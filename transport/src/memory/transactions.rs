@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::cluster::{Cluster, wait_for_change};
+use super::consumer::MemoryConsumer;
 use super::group::MemberId;
 use crate::progress::Progress;
 use crate::record::Record;
@@ -36,10 +37,31 @@ pub(super) struct Inner {
     pub(super) id: String,
     /// How often the id has been taken over, this time included.
     pub(super) epoch: u64,
-    pub(super) group: String,
-    pub(super) member: MemberId,
+    pub(super) commits_for: OnceLock<Membership>,
     /// Why it is of no more use, as a producer on Kafka is after anything uncertain.
     pub(super) broken: Mutex<Option<TransactionError>>,
+}
+
+/// A member of a group.
+#[derive(Debug)]
+pub(super) struct Membership {
+    pub(super) group: String,
+    pub(super) member: MemberId,
+}
+
+impl MemoryTransactions {
+    pub(super) fn new(cluster: &Arc<Cluster>, id: &str, epoch: u64) -> Self {
+        let (cluster, id) = (cluster.clone(), id.to_owned());
+        Self {
+            inner: Arc::new(Inner {
+                cluster,
+                id,
+                epoch,
+                commits_for: OnceLock::new(),
+                broken: Mutex::new(None),
+            }),
+        }
+    }
 }
 
 impl Inner {
@@ -92,6 +114,13 @@ fn breaks(error: &TransactionError) -> bool {
 }
 
 impl Transactions for MemoryTransactions {
+    type Consumer = MemoryConsumer;
+
+    fn commit_for(&self, consumer: &MemoryConsumer) {
+        // The first stays, as on Kafka.
+        drop(self.inner.commits_for.set(consumer.membership()));
+    }
+
     fn commit(
         &self,
         records: Arc<Vec<Record>>,

@@ -74,7 +74,9 @@ impl<B: Backend> Setting<B> {
 }
 
 async fn open<B: Backend>(backend: &B, id: &str, consumer: &ConsumerOf<B>) -> TransactionsOf<B> {
-    soon("transactions", backend.transport().transactions(id, consumer)).await.unwrap()
+    let transactions = soon("transactions", backend.transport().transactions(id)).await.unwrap();
+    transactions.commit_for(consumer);
+    transactions
 }
 
 pub(crate) async fn are_seen_whole<B: Backend>(backend: &B) {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::MAX_RECORD_BYTES;
 use crate::fault::plan::Plan;
@@ -11,6 +11,9 @@ use crate::{digits, python};
 
 /// How long the slow jobs may take, on a machine that has other things to do.
 const SLOWNESS: Duration = Duration::from_secs(240);
+
+/// A guilty job kills again once its partition has moved, after a session timeout, and this is longer.
+const BETWEEN_DEATHS: Duration = Duration::from_secs(25);
 /// A worker that has lost its bounds has more resident.
 const MAX_MEMORY_MIB: u64 = 400;
 const REBALANCES: &str = "millstream_rebalances_total";
@@ -80,14 +83,17 @@ pub(super) async fn submit_hostile(scene: &mut Scene<'_>, records: usize, rate: 
 /// Jobs that kill their process: the supervisor starts it again, and in the end they fail and their neighbours do not.
 pub(super) async fn native_crash(scene: &mut Scene<'_>) -> Result<()> {
     let guilty = scene.expected.len();
-    let died = async |scene: &mut Scene<'_>| Ok((!scene.fleet.restarted.is_empty()).then(SystemTime::now));
-    let since = scene.wait_until("a worker divides by 0", SLOWNESS, died).await?;
-    scene.recovers("the first division by 0", since, false).await?;
     // The last guilty one is in the third quarter of the jobs; what is behind it comes through when it has failed.
     let jobs = scene.expected.iter().filter_map(|record| record.id.rsplit('-').next()?.parse::<i64>().ok());
     let last = jobs.max().unwrap_or(0);
-    scene.comes_to(last + 500).await?;
-    scene.recovers("the last division by 0", SystemTime::now(), false).await?;
+    let what = "what is behind the last guilty job comes through, and nobody dies any more";
+    let is_calm = async |scene: &mut Scene<'_>| {
+        let Some(last_end) = scene.fleet.last_end else { return Ok(None) };
+        Ok((scene.done()? >= last + 500 && last_end.elapsed()? > BETWEEN_DEATHS).then_some(()))
+    };
+    scene.wait_until(what, SLOWNESS, is_calm).await?;
+    let since = scene.fleet.last_end.context("nobody died")?;
+    scene.recovers("the last death", since, false).await?;
     let deaths = scene.fleet.restarted.len();
     scene.notes.push(format!("{deaths} deaths for {guilty} guilty jobs"));
     Ok(())

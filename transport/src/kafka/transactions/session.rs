@@ -1,7 +1,7 @@
 //! One transaction after the other, on a thread of its own: every call of librdkafka's blocks.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak, mpsc};
+use std::sync::{Arc, OnceLock, Weak, mpsc};
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
@@ -33,11 +33,13 @@ pub(super) struct Request {
     pub(super) answer: oneshot::Sender<Result<(), TransactionError>>,
 }
 
+/// The consumer, once it is known; held only for moments, so that its poll thread can drop it.
+pub(super) type Member = Arc<OnceLock<Weak<Native>>>;
+
 /// What the thread knows.
 pub(super) struct Session {
     id: String,
-    // The consumer, held only for moments, so that its poll thread can drop it.
-    consumer: Weak<Native>,
+    consumer: Member,
     // Until the producer is of no more use: from then on every request gets the reason for that.
     producer: Result<Producer, TransactionError>,
     // A record that a broker refused leaves a gap in the numbers of its partition. The next transaction there stumbles
@@ -54,12 +56,7 @@ struct Offsets {
 }
 
 impl Session {
-    pub(super) fn new(
-        id: &str,
-        consumer: Weak<Native>,
-        producer: Producer,
-        given_up: Arc<AtomicBool>,
-    ) -> Self {
+    pub(super) fn new(id: &str, consumer: Member, producer: Producer, given_up: Arc<AtomicBool>) -> Self {
         Self { id: id.into(), consumer, producer: Ok(producer), has_gaps: false, given_up }
     }
 
@@ -126,7 +123,7 @@ impl Session {
             return Ok(None);
         }
         let lost = |reason: String| TransactionError::LostMembership { reason };
-        let native = self.consumer.upgrade().ok_or_else(|| lost("the consumer is closed".into()))?;
+        let native = self.consumer().ok_or_else(|| lost("the consumer is closed".into()))?;
         let group = native
             .group_metadata()
             .ok_or_else(|| lost("the consumer is not a member of its group".into()))?;
@@ -202,8 +199,12 @@ impl Session {
         }))
     }
 
+    fn consumer(&self) -> Option<Arc<Native>> {
+        self.consumer.get()?.upgrade()
+    }
+
     fn still_holds(&self, progress: &Progress) -> bool {
-        self.consumer.upgrade().is_some_and(|native| {
+        self.consumer().is_some_and(|native| {
             native.context().not_held(progress.iter().map(|(partition, _)| partition)).is_empty()
         })
     }

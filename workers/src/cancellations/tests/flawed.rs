@@ -71,12 +71,8 @@ impl Transport for Flawed {
         self.memory.publisher().await
     }
 
-    async fn transactions(
-        &self,
-        transactional_id: &str,
-        consumer: &MemoryConsumer,
-    ) -> Result<MemoryTransactions, TransportError> {
-        self.memory.transactions(transactional_id, consumer).await
+    async fn transactions(&self, transactional_id: &str) -> Result<MemoryTransactions, TransportError> {
+        self.memory.transactions(transactional_id).await
     }
 
     async fn max_record_bytes(&self, topics: &[String]) -> Result<BTreeMap<String, usize>, TransportError> {
