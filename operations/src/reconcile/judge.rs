@@ -274,7 +274,12 @@ impl<'a> Judge<'a> {
     fn dead_letters(&mut self, group: &[Sighting], count: &Count) {
         let Count { failures, other_failures, letters, waiting, .. } = *count;
         let of_kind = |kind| group.iter().rfind(move |s: &&Sighting| s.kind() == kind);
-        if failures > letters + waiting {
+        // What was written before a crash and not committed is written again; its dead letter may have come the second time.
+        let needed = match self.options.delivery {
+            Delivery::ExactlyOnce => failures,
+            Delivery::AtLeastOnce => failures.min(count.outside.max(1)),
+        };
+        if needed > letters + waiting {
             if is_before(group, self.letters_from) {
                 self.report.unproven += u64::from(failures - letters);
                 return;
