@@ -154,15 +154,24 @@ impl Batcher {
         batch
     }
 
-    /// Takes the first `count` entries of one partition, whatever the limits.
+    /// Takes the first entries of one partition: `count` of them, or as many as a batch may have.
     pub fn take_of(&mut self, partition: &Partition, count: usize) -> Batch {
         let mut batch = Batch::new(Release::Suspects, count);
+        let count = count.min(self.limits.max_size);
         let mut others = VecDeque::with_capacity(self.waiting.len());
+        let mut is_full = false;
         for entry in self.waiting.drain(..) {
-            if batch.entries.len() < count && entry.origin.received.position.partition == *partition {
-                batch.push(entry);
-            } else {
+            if is_full || entry.origin.received.position.partition != *partition {
                 others.push_back(entry);
+                continue;
+            }
+            let would_overflow = batch.bytes + entry.bytes() > self.limits.max_bytes;
+            if would_overflow && !batch.entries.is_empty() {
+                is_full = true;
+                others.push_back(entry);
+            } else {
+                batch.push(entry);
+                is_full = batch.entries.len() >= count;
             }
         }
         self.waiting = others;

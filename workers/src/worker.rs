@@ -208,7 +208,8 @@ impl<T: Transport> Worker<T> {
         }
         self.health.breaker_open.store(self.breaker.is_open(), Ordering::Relaxed);
         self.metrics.breaker_open.set(i64::from(self.breaker.is_open()));
-        if let Some(SectionAtWork { section, .. }) = &self.section {
+        if let Some(SectionAtWork { section, .. }) = self.section.as_ref().filter(|_| self.is_section_over())
+        {
             self.suspects.settled(&section.partition, section.to);
         }
         self.delivery.add(answers, settles, &forgotten);
@@ -223,7 +224,8 @@ impl<T: Transport> Worker<T> {
                 self.ahead.committed(&progress);
                 self.notes.committed(&progress);
                 self.is_blocked = false;
-                if self.section.take_if(|at_work| at_work.is_running && self.running.is_empty()).is_some() {
+                if self.is_section_over() && self.delivery.is_idle() {
+                    self.section = None;
                     // The note that was committed with it says that nothing of the partition runs.
                     self.notes.rested(&progress);
                 }
@@ -234,7 +236,10 @@ impl<T: Transport> Worker<T> {
 
     fn start_commit(&mut self) {
         let note = match &self.section {
-            Some(SectionAtWork { section, .. }) => self.suspects.mark_at_rest(&section.partition).write(),
+            Some(SectionAtWork { section, .. }) if self.is_section_over() => {
+                self.suspects.mark_at_rest(&section.partition).write()
+            }
+            Some(SectionAtWork { section, .. }) => self.author.sign(&section.mark().write()),
             None => self.author.sign(&notes::running(self.limits.max_uncommitted_records)),
         };
         self.delivery.start_commit(&self.consumer, &note);
@@ -242,9 +247,10 @@ impl<T: Transport> Worker<T> {
 
     /// Whether what can be committed should be, without waiting for its interval.
     fn is_eager(&self) -> bool {
-        let nothing_comes = self.running.is_empty() && self.batcher.is_empty();
-        self.section.is_some()
-            || self.suspects.is_careful()
+        let nothing_runs = self.running.is_empty();
+        let nothing_comes = nothing_runs && self.batcher.is_empty();
+        // Suspects are run when everything else is committed, and everything else when they are.
+        (nothing_runs && (self.section.is_some() || self.suspects.is_careful()))
             || self.ahead.commit_wanted()
             || (nothing_comes && self.delivery.hurries_when_idle())
     }

@@ -19,7 +19,8 @@ use crate::suspects::{Section, Verdict};
 /// Suspected records that have been noted: nothing else runs until they are committed.
 pub(super) struct SectionAtWork {
     pub(super) section: Section,
-    pub(super) is_running: bool,
+    /// How many of them have not been started.
+    pub(super) left: usize,
 }
 
 impl<T: Transport> Worker<T> {
@@ -72,19 +73,8 @@ impl<T: Transport> Worker<T> {
 
     /// Runs what a dead worker may have died of, by itself. Whether nothing else may be started now.
     fn dispatch_suspects(&mut self) -> bool {
-        if let Some(at_work) = &mut self.section {
-            if !at_work.is_running {
-                at_work.is_running = true;
-                let Section { partition, entries, deaths, verdict, .. } = at_work.section.clone();
-                let mut batch = self.batcher.take_of(&partition, entries);
-                let positions = batch.entries.iter().map(|entry| &entry.origin.received.position);
-                positions.for_each(|position| self.ahead.dispatched(position));
-                if verdict == Verdict::Convicted {
-                    let stage = blamed(&self.processor.pipeline.stages());
-                    batch.entries.iter_mut().for_each(|entry| convict(entry, stage, deaths));
-                }
-                self.start(batch);
-            }
+        if self.section.is_some() {
+            self.run_section();
             return true;
         }
         if !self.suspects.is_careful() {
@@ -106,6 +96,28 @@ impl<T: Transport> Worker<T> {
         let note = self.author.sign(&section.mark().write());
         self.note(progress, &note, Purpose::Suspects(section));
         true
+    }
+
+    /// Starts of the section what may run at once, in batches of the ordinary size.
+    fn run_section(&mut self) {
+        while self.can_run_more() {
+            let Some(at_work) = self.section.as_mut().filter(|at_work| at_work.left > 0) else { return };
+            let Section { partition, deaths, verdict, .. } = at_work.section.clone();
+            let mut batch = self.batcher.take_of(&partition, at_work.left);
+            at_work.left -= batch.entries.len();
+            let positions = batch.entries.iter().map(|entry| &entry.origin.received.position);
+            positions.for_each(|position| self.ahead.dispatched(position));
+            if verdict == Verdict::Convicted {
+                let stage = blamed(&self.processor.pipeline.stages());
+                batch.entries.iter_mut().for_each(|entry| convict(entry, stage, deaths));
+            }
+            self.start(batch);
+        }
+    }
+
+    /// Whether all records of the section have been run, so that only its commit is missing.
+    pub(super) fn is_section_over(&self) -> bool {
+        self.running.is_empty() && self.section.as_ref().is_some_and(|at_work| at_work.left == 0)
     }
 
     fn start(&mut self, batch: Batch) {

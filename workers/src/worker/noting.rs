@@ -95,7 +95,7 @@ impl<T: Transport> Worker<T> {
                         partition = %section.partition, from = %section.from, to = %section.to, deaths = section.deaths,
                         verdict = ?section.verdict, "records that may have killed a worker are run by themselves"
                     );
-                    self.section = Some(SectionAtWork { section, is_running: false });
+                    self.section = Some(SectionAtWork { left: section.entries, section });
                 }
             },
             Err(error) if error.is_fatal() => return Err(error.into()),

@@ -5,17 +5,17 @@ use crate::config::KafkaConfig;
 use crate::error::ConfigError;
 
 /// How long the brokers wait for the end of a transaction before they undo it. Until then nobody reads past it, so
-/// this bounds what a worker that died holds up.
-pub(crate) const TRANSACTION_TIMEOUT_MS: u64 = 15_000;
+/// this bounds what a worker that died holds up: brokers look for such transactions every 10 s by default.
+pub(crate) const TRANSACTION_TIMEOUT_MS: u64 = 10_000;
 
 /// How long a record may wait for a broker, so that time is left to undo the transaction in good order.
-const MESSAGE_TIMEOUT_MS: u64 = 10_000;
+const MESSAGE_TIMEOUT_MS: u64 = 7_000;
 
 /// How long an answer may take. librdkafka refuses more than the transaction timeout.
-const SOCKET_TIMEOUT_MS: u64 = 10_000;
+const SOCKET_TIMEOUT_MS: u64 = 7_000;
 
 /// How long a topic may be missing before its records fail; sooner than they time out, so that the reason is told.
-const MISSING_TOPIC_MS: u64 = 5_000;
+const MISSING_TOPIC_MS: u64 = 4_000;
 
 impl Settings {
     /// Publishes in transactions under this id.
@@ -68,12 +68,12 @@ mod tests {
 
     #[test]
     fn nothing_outlasts_the_transaction() {
-        check(&[], "transaction.timeout.ms", "15000");
-        check(&[], "message.timeout.ms", "10000");
-        check(&[("message.timeout.ms", 0)], "message.timeout.ms", "10000");
-        check(&[("message.timeout.ms", 60_000)], "message.timeout.ms", "10000");
+        check(&[], "transaction.timeout.ms", "10000");
+        check(&[], "message.timeout.ms", "7000");
+        check(&[("message.timeout.ms", 0)], "message.timeout.ms", "7000");
+        check(&[("message.timeout.ms", 60_000)], "message.timeout.ms", "7000");
         check(&[("message.timeout.ms", 4_000)], "message.timeout.ms", "4000");
-        check(&[("socket.timeout.ms", 60_000)], "socket.timeout.ms", "10000");
+        check(&[("socket.timeout.ms", 60_000)], "socket.timeout.ms", "7000");
         check(&[("linger.ms", 50)], "linger.ms", "0");
         check(&[("retry.backoff.ms", 50)], "retry.backoff.ms", "50");
         check(&[], "transactional.id", "id");

@@ -77,9 +77,9 @@ async fn a_job_that_kills_its_workers_is_found_and_its_neighbours_succeed() {
         check(mode, 10, 1, 2..=2).await;
         check(mode, 10, 3, 4..=4).await;
     }
-    // Of more than sixteen, one more dies of a few of them, unless enough was committed before.
-    check(AT_LEAST, 60, 2, 4..=4).await;
-    check(EXACTLY, 60, 2, 3..=4).await;
+    // Of more than sixteen, one more dies of all, and one of a few of them, unless enough was committed before.
+    check(AT_LEAST, 60, 2, 5..=5).await;
+    check(EXACTLY, 60, 2, 3..=5).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
