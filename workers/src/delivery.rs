@@ -92,6 +92,11 @@ impl<T: Transport> Delivery<T> {
         matches!(self, Self::AtLeastOnce(delivery) if delivery.is_publishing())
     }
 
+    /// Whether a transaction is under way.
+    pub(crate) fn is_in_transaction(&self) -> bool {
+        matches!(self, Self::ExactlyOnce(delivery) if delivery.is_committing())
+    }
+
     /// Whether a commit is under way.
     pub(crate) fn is_committing(&self) -> bool {
         match self {

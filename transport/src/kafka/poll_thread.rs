@@ -233,15 +233,11 @@ impl Polling {
         } else {
             // Not by unsubscribing: a static member would leave its group then, and must not when it closes.
             drop(self.native.close_queue());
-            while !self.native.closed() && Instant::now() < deadline {
-                drop(self.native.poll(POLL));
-            }
-            if !self.native.closed() {
-                tracing::warn!(
-                    name,
-                    limit_ms = LEAVE_LIMIT.as_millis(),
-                    "the group was not left in time; this goes on in the background"
-                );
+        }
+        while Instant::now() < deadline {
+            match self.native.assignment() {
+                Ok(assignment) if assignment.count() > 0 => drop(self.native.poll(POLL)),
+                _ => break,
             }
         }
         // A commit that is under way holds the client too; let it finish, so that the client is dropped here.
