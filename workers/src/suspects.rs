@@ -173,6 +173,10 @@ impl Suspects {
         match self.by_partition.get(partition) {
             None => AttemptMark::Clean,
             Some(Suspicion { width: Width::Ahead(ahead), .. }) => AttemptMark::Running { ahead: *ahead },
+            // They have killed nobody by themselves, so for the next owner too they are one section.
+            Some(Suspicion { from, to, width: Width::Step(i64::MAX) }) => {
+                AttemptMark::Running { ahead: usize::try_from(to.get() - from.get()).unwrap_or_default() }
+            }
             Some(Suspicion { from, to, width: Width::Step(_) }) => {
                 AttemptMark::Section { from: *from, to: *to, deaths: 0 }
             }

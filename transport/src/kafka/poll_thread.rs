@@ -231,8 +231,12 @@ impl Polling {
             // A reader has assigned its partitions by itself; nobody has to agree.
             drop(self.native.unassign());
         } else {
-            // Not by unsubscribing: a static member would leave its group then, and must not when it closes.
-            drop(self.native.close_queue());
+            // Not by unsubscribing: a static member would leave its group then, and must not when it closes. A client
+            // without partitions closes when it is dropped, and would complain of a second time.
+            let has_partitions = self.native.assignment().is_ok_and(|assignment| assignment.count() > 0);
+            if has_partitions {
+                drop(self.native.close_queue());
+            }
         }
         while Instant::now() < deadline {
             match self.native.assignment() {
