@@ -40,7 +40,8 @@ async fn topics_are_planned_and_applied() -> Result<()> {
     // Done twice is done once.
     setting.run(&["topics", "apply"]).await?.expect_code(0);
     let rows = setting.run(&["topics", "plan", "-o", "json"]).await?.expect_code(0);
-    assert_eq!(serde_json::from_str::<Value>(&rows.stdout)?.as_array().map(Vec::len), Some(5));
+    let planned = serde_json::from_str::<Value>(&rows.stdout)?.as_array().map(Vec::len);
+    assert_eq!(planned, Some(9), "three stages, results, dead letters, three for retries, cancellations");
 
     setting.edit(|config| config.replace("partitions = 4", "partitions = 6\nretention_hours = 5"))?;
     let differs = setting.run(&["topics", "plan"]).await?.expect_code(1);

@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use self::producer::Producer;
-use self::session::{LIMIT, Member, Request, Session, UNDO_LIMIT, take_over};
+use self::session::{LIMIT, Member, Request, Session, take_over};
 use super::consumer::KafkaConsumer;
 use super::settings::Settings;
 use crate::config::KafkaConfig;
@@ -32,8 +32,9 @@ use crate::transactions::{TransactionError, Transactions};
 /// How long the brokers may be away while a transactional id is taken over.
 const TAKE_OVER_LIMIT: Duration = Duration::from_secs(60);
 
-/// How long an answer is waited for beyond what the steps of a transaction may take.
-const GRACE: Duration = Duration::from_secs(5);
+/// How long an answer is waited for beyond what a transaction may take. Not for as long as undoing it may take: taking over
+/// the id anew does that as well, and sooner where librdkafka hangs because a coordinator has gone.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// Transactions on Kafka, under one transactional id.
 ///
@@ -99,7 +100,7 @@ impl Transactions for KafkaTransactions {
         async move {
             let unknown = |reason: &str| TransactionError::Unknown { reason: reason.into() };
             asked.map_err(|_| unknown("the thread that transacts has ended"))?;
-            match tokio::time::timeout(LIMIT + UNDO_LIMIT + GRACE, outcome).await {
+            match tokio::time::timeout(LIMIT + GRACE, outcome).await {
                 Ok(answered) => answered.map_err(|_| unknown("the thread that transacts has ended"))?,
                 Err(_) => {
                     given_up.store(true, Ordering::SeqCst);
