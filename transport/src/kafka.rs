@@ -136,6 +136,12 @@ impl Transport for Kafka {
         Self { config: Arc::new(config) }
     }
 
+    fn at_leisure(&self) -> Self {
+        let mut config = KafkaConfig::clone(&self.config);
+        config.consumer.entry("fetch.wait.max.ms".into()).or_insert(Setting::Int(500));
+        Self { config: Arc::new(config) }
+    }
+
     async fn reader(&self, topic: &str, from: ReadFrom) -> Result<KafkaReader, TransportError> {
         KafkaReader::open(&self.config, topic, from).await
     }
@@ -158,5 +164,18 @@ mod tests {
         check(None, 4_000_000, "524288");
         check(Some(700_000), 100_000, "700000");
         check(None, 0, "1");
+    }
+
+    #[test]
+    fn fetches_at_leisure_wait_as_long_as_the_configuration_says() {
+        let check = |set: Option<i64>, expect: &str| {
+            let mut config = KafkaConfig::new("127.0.0.1:1");
+            config.consumer.extend(set.map(|set| ("fetch.wait.max.ms".to_owned(), Setting::Int(set))));
+            let kafka = Kafka::new(config).unwrap().at_leisure();
+            let settings = Settings::reader(kafka.config()).unwrap();
+            assert_eq!(settings.get("fetch.wait.max.ms"), Some(expect), "{set:?}");
+        };
+        check(None, "500");
+        check(Some(20), "20");
     }
 }

@@ -205,6 +205,10 @@ impl Transport for Memory {
         self.clone()
     }
 
+    fn at_leisure(&self) -> Self {
+        self.clone()
+    }
+
     async fn reader(&self, topic: &str, from: ReadFrom) -> Result<MemoryReader, TransportError> {
         MemoryReader::open(&self.cluster, topic, &from)
     }

@@ -54,6 +54,12 @@ pub trait Transport: Clone + Send + Sync + 'static {
     #[must_use]
     fn with_batches_up_to(&self, bytes: usize) -> Self;
 
+    /// The same transport for topics on which little comes, and where half a second matters to nobody: its readers and
+    /// consumers ask less often whether there is something, unless the configuration says how often. What comes is told at
+    /// once all the same; only partitions that are assigned or resumed wait.
+    #[must_use]
+    fn at_leisure(&self) -> Self;
+
     /// A reader of all partitions of `topic`.
     fn reader(
         &self,

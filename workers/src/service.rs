@@ -91,7 +91,7 @@ impl<T: Transport> Service<T> {
         let Self { transport, mut blueprint, health, metrics, first } = self;
         // Whichever ends with an error takes the other with it, in good order.
         let stop = stop.child_token();
-        let redelivery = redeliver(transport.clone(), blueprint.redelivery(&metrics), stop.clone());
+        let redelivery = redeliver(transport.at_leisure(), blueprint.redelivery(&metrics), stop.clone());
         let redelivery = tokio::spawn(ending(stop.clone(), redelivery));
         let worked =
             ending(stop.clone(), work(&transport, &mut blueprint, &health, &metrics, first, &stop)).await;

@@ -153,7 +153,7 @@ pub async fn join<T: Transport>(
             provenance: pipeline.provenance().clone(),
             limits: topic_limits,
         },
-        cancellations: Cancellations::start(transport, &topics.cancellations).await,
+        cancellations: Cancellations::start(&transport.at_leisure(), &topics.cancellations).await,
         max_attempts: declared.retry.max_attempts,
         on_failure: Policies::new(&declared.on_failure, &config.limits)
             .map_err(|fault| StartError::OnFailure { pipeline: name.to_owned(), fault })?,

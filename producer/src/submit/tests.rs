@@ -69,6 +69,10 @@ impl Transport for Gate {
         self.clone()
     }
 
+    fn at_leisure(&self) -> Self {
+        self.clone()
+    }
+
     async fn reader(&self, topic: &str, from: ReadFrom) -> Result<Self::Reader, TransportError> {
         self.memory.reader(topic, from).await
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
-pub(crate) use self::transactional::TRANSACTION_TIMEOUT_MS;
+pub(crate) use self::transactional::TRANSACTION_LIMIT_MS;
 use super::overrides;
 use crate::config::{GroupProtocol, KafkaConfig, security::Compiled};
 use crate::consumer::ConsumerOptions;

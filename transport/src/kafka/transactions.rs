@@ -34,7 +34,7 @@ const TAKE_OVER_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long an answer is waited for beyond what a transaction may take. Not for as long as undoing it may take: taking over
 /// the id anew does that as well, and sooner where librdkafka hangs because a coordinator has gone.
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Transactions on Kafka, under one transactional id.
 ///

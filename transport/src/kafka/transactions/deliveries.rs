@@ -56,11 +56,16 @@ impl Deliveries {
         true
     }
 
-    /// The failures so far, by index; a new transaction begins without any.
-    pub(super) fn take_failures(&self) -> Vec<(usize, RDKafkaErrorCode)> {
-        let mut failures = std::mem::take(&mut self.lock().failures);
+    /// The failures so far, by index.
+    pub(super) fn failures(&self) -> Vec<(usize, RDKafkaErrorCode)> {
+        let mut failures = self.lock().failures.clone();
         failures.sort_by_key(|(index, _)| *index);
         failures
+    }
+
+    /// A new transaction begins without any.
+    pub(super) fn forget_failures(&self) {
+        self.lock().failures.clear();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -87,7 +92,8 @@ mod tests {
             assert!(waiter.join().unwrap());
         });
         let failures = [(1, RDKafkaErrorCode::PurgeQueue), (7, RDKafkaErrorCode::MessageTimedOut)];
-        assert_eq!(deliveries.take_failures(), failures);
-        assert!(deliveries.take_failures().is_empty());
+        assert_eq!(deliveries.failures(), failures);
+        deliveries.forget_failures();
+        assert!(deliveries.failures().is_empty());
     }
 }

@@ -93,7 +93,7 @@ impl Producer {
     }
 
     pub(super) fn begin(&self) -> Result<(), Fault> {
-        self.shared.deliveries.take_failures();
+        self.shared.deliveries.forget_failures();
         self.native.begin_transaction().map_err(|error| Fault::of(&error))?;
         self.shared.busy.store(true, Ordering::SeqCst);
         self.thread.unpark();
@@ -145,9 +145,9 @@ impl Producer {
         true
     }
 
-    /// The records that have failed, by index.
-    pub(super) fn take_failures(&self) -> Vec<(usize, RDKafkaErrorCode)> {
-        self.shared.deliveries.take_failures()
+    /// The records that have failed so far, by index.
+    pub(super) fn failures(&self) -> Vec<(usize, RDKafkaErrorCode)> {
+        self.shared.deliveries.failures()
     }
 
     /// What has gone wrong with the transaction that is under way, if anything has.

@@ -14,13 +14,13 @@ use crate::crash_point::CrashPoint;
 use crate::error::{TransportError, list_partitions};
 use crate::kafka::commit;
 use crate::kafka::poll_thread::Native;
-use crate::kafka::settings::TRANSACTION_TIMEOUT_MS;
+use crate::kafka::settings::TRANSACTION_LIMIT_MS;
 use crate::progress::Progress;
 use crate::record::Record;
 use crate::transactions::TransactionError;
 
-/// How long a transaction may take until its commit is answered. The brokers undo it then.
-pub(super) const LIMIT: Duration = Duration::from_millis(TRANSACTION_TIMEOUT_MS);
+/// How long a transaction may take until its commit is answered.
+pub(super) const LIMIT: Duration = Duration::from_millis(TRANSACTION_LIMIT_MS);
 
 /// How long undoing may take beyond that.
 pub(super) const UNDO_LIMIT: Duration = Duration::from_secs(5);
@@ -150,21 +150,28 @@ impl Session {
             Verdict::Undo(error) | Verdict::GiveUp(error) => Verdict::GiveUp(error),
         })?;
         producer.send(records, deadline);
+        // While the records travel: the one need not wait for the other, since neither counts without the commit.
+        let added = match offsets {
+            Some(Offsets { list, group }) if sort::of_records(&producer.failures(), records).is_none() => {
+                CrashPoint::BeforeOffsets.pass();
+                let added = producer.add_offsets(list, group, deadline).map_err(|fault| stopped(&fault));
+                CrashPoint::AfterOffsets.pass();
+                added
+            }
+            _ => Ok(()),
+        };
+        let told = began.elapsed();
+        // First what became of the records: it says more than that the transaction takes no offsets any more.
         self.wait_for_records(producer, records, progress, deadline)?;
+        added?;
         CrashPoint::AfterProduce.pass();
         let produced = began.elapsed();
-        if let Some(Offsets { list, group }) = offsets {
-            CrashPoint::BeforeOffsets.pass();
-            producer.add_offsets(list, group, deadline).map_err(|fault| stopped(&fault))?;
-            CrashPoint::AfterOffsets.pass();
-        }
         CrashPoint::BeforeCommit.pass();
-        let settled = began.elapsed();
         producer.commit(deadline).map_err(|fault| Verdict::GiveUp(sort::of_commit(&fault, &self.id)))?;
         CrashPoint::AfterCommit.pass();
         let committed = began.elapsed();
         tracing::debug!(
-            id = self.id, records = records.len(), ?produced, offsets = ?settled - produced, commit = ?committed - settled,
+            id = self.id, records = records.len(), offsets = ?told, produced = ?produced - told, commit = ?committed - produced,
             "a transaction was committed"
         );
         Ok(())
@@ -178,14 +185,12 @@ impl Session {
         deadline: Instant,
     ) -> Result<(), Verdict> {
         // A record that was refused at once dooms the rest: nothing needs to be waited for.
-        let mut failures = producer.take_failures();
-        if sort::of_records(&failures, records).is_none() {
-            if !producer.wait_for_reports(deadline) {
-                let reason = "the brokers did not take the records in time".into();
-                return Err(Verdict::GiveUp(TransactionError::Unknown { reason }));
-            }
-            failures.extend(producer.take_failures());
+        let is_doomed = sort::of_records(&producer.failures(), records).is_some();
+        if !is_doomed && !producer.wait_for_reports(deadline) {
+            let reason = "the brokers did not take the records in time".into();
+            return Err(Verdict::GiveUp(TransactionError::Unknown { reason }));
         }
+        let failures = producer.failures();
         if failures.is_empty() {
             return Ok(());
         }

@@ -199,7 +199,7 @@ fn advice(code: Code, id: &str) -> String {
         }
         Code::ClusterAuthorizationFailed => "; the user needs the right IdempotentWrite on the cluster".into(),
         Code::InvalidTransactionTimeout => {
-            "; raise `transaction.max.timeout.ms` of the brokers to 15000 at least".into()
+            "; raise `transaction.max.timeout.ms` of the brokers to 10000 at least".into()
         }
         Code::UnsupportedFeature | Code::UnsupportedForMessageFormat => {
             "; the brokers are too old for transactions: use Kafka 2.5 or newer, or `delivery = \"at-least-once\"`".into()

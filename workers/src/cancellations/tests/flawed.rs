@@ -83,6 +83,10 @@ impl Transport for Flawed {
         self.clone()
     }
 
+    fn at_leisure(&self) -> Self {
+        self.clone()
+    }
+
     async fn reader(&self, topic: &str, from: ReadFrom) -> Result<FlawedReader, TransportError> {
         tokio::time::sleep(self.opens_in).await;
         let reader = self.memory.reader(topic, from).await?;
