@@ -12,6 +12,7 @@ use transport::Offset;
 
 const VERSION: &str = "ms1";
 const RUNNING: &str = "running";
+const AGAIN: &str = "again";
 const SECTION: &str = "section";
 const BY: &str = "by";
 
@@ -24,6 +25,11 @@ pub(crate) enum AttemptMark {
     /// An owner was running records from the committed offset on, up to `ahead` offsets from the first of them.
     Running {
         /// The owner's bound of how far it works ahead of its commits.
+        ahead: usize,
+    },
+    /// The same, by a worker that ran again what an owner before it had not handed over.
+    Again {
+        /// As for [`Running`](Self::Running).
         ahead: usize,
     },
     /// The records in `from..to` are suspected of having killed an owner, and no others are. A section of one record has
@@ -45,6 +51,7 @@ impl AttemptMark {
         match self {
             Self::Clean => String::new(),
             Self::Running { ahead } => format!("{VERSION} {RUNNING} {ahead}"),
+            Self::Again { ahead } => format!("{VERSION} {AGAIN} {ahead}"),
             Self::Section { from, to, deaths } => format!("{VERSION} {SECTION} {from} {to} {deaths}"),
         }
     }
@@ -57,6 +64,7 @@ impl AttemptMark {
         }
         match words.next() {
             Some(RUNNING) => words.next().and_then(number).map(|ahead| Self::Running { ahead }),
+            Some(AGAIN) => words.next().and_then(number).map(|ahead| Self::Again { ahead }),
             Some(SECTION) => section(words),
             _ => None,
         }
@@ -127,6 +135,7 @@ mod tests {
         };
         check(AttemptMark::Clean, "");
         check(AttemptMark::Running { ahead: 4_096 }, "ms1 running 4096");
+        check(AttemptMark::Again { ahead: 4_096 }, "ms1 again 4096");
         check(section(0, 1, 0), "ms1 section 0 1 0");
         check(section(5_000_000_000, 5_000_000_256, 2), "ms1 section 5000000000 5000000256 2");
     }

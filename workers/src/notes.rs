@@ -87,8 +87,10 @@ impl Notes {
 }
 
 /// The note of ordinary work.
-pub(crate) fn running(ahead: usize) -> String {
-    AttemptMark::Running { ahead }.write()
+pub(crate) fn running(suspects: &Suspects, ahead: usize) -> String {
+    let mark =
+        if suspects.is_in_doubt() { AttemptMark::Again { ahead } } else { AttemptMark::Running { ahead } };
+    mark.write()
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! Which records may have killed a worker, and how they are run so that the guilty one is found. Pure: no clock, no I/O.
 //!
 //! A worker that dies leaves its last note beside the committed offset of each of its partitions (see
-//! [`AttemptMark`]). Whoever takes such a partition over suspects what the note names, and runs suspects in *sections*:
-//! a few records of one partition, with nothing else running in the process, and noted durably before they run. So a
-//! further death incriminates that section alone; the next owner divides it again, down to one record. A record that has
-//! killed [`max_crashes`](Suspects::new) owners all by itself is convicted: it is not run any more, and answered with a
-//! failure.
+//! [`AttemptMark`]). Most workers do not die of a record, and many are not even dead but cut off; so whoever takes such a
+//! partition over runs what the note names in the ordinary way, *in doubt*: its own notes say so. If it dies too, the next
+//! owner suspects those records, and runs suspects in *sections*: a few records of one partition, with nothing else running
+//! in the process, and noted durably before they run. So a further death incriminates that section alone; the next owner
+//! divides it again, down to one record. A record that has killed [`max_crashes`](Suspects::new) owners all by itself is
+//! convicted: it is not run any more, and answered with a failure.
 //!
 //! What the loop does, whenever no section is under way:
 //!
@@ -24,13 +25,12 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use transport::{Committed, Offset, Partition, Position};
+use transport::{Committed, Offset, Partition, Position, Progress};
 
 use crate::attempt_mark::AttemptMark;
 
-/// Suspects are run in this many sections, once they have killed a worker with nothing else running. Sixteenths rather
-/// than halves because a death costs a session timeout and a section some milliseconds: the ordinary window of 4096 records
-/// is narrowed down to one by three more deaths.
+/// Suspects are run in this many sections. Sixteenths rather than halves because a death costs a session timeout and a
+/// section some milliseconds: the ordinary window of 4096 records is narrowed down to one by two more deaths.
 const SECTIONS: i64 = 16;
 
 /// The suspected records of the partitions that this worker owns.
@@ -38,8 +38,16 @@ const SECTIONS: i64 = 16;
 pub(crate) struct Suspects {
     max_crashes: u32,
     by_partition: BTreeMap<Partition, Suspicion>,
+    doubts: BTreeMap<Partition, Doubt>,
     // The partition of the last section: staying with it saves a commit of its mark at rest.
     last: Option<Partition>,
+}
+
+/// One owner did not hand over what it ran before `to`, working this far ahead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Doubt {
+    to: Offset,
+    ahead: usize,
 }
 
 /// Every record before `to` is suspected, beginning with the first that is fetched.
@@ -102,13 +110,22 @@ impl Section {
 impl Suspects {
     /// Suspects nothing. A record is convicted after `max_crashes` deaths, at least one.
     pub(crate) fn new(max_crashes: u32) -> Self {
-        Self { max_crashes: max_crashes.max(1), by_partition: BTreeMap::new(), last: None }
+        Self {
+            max_crashes: max_crashes.max(1),
+            by_partition: BTreeMap::new(),
+            doubts: BTreeMap::new(),
+            last: None,
+        }
     }
 
     /// A partition was assigned, and this is what the group has committed for it. `author_lives`: the note is of this very
     /// process, which did not die over what it says.
     pub(crate) fn taken_over(&mut self, committed: &Committed, author_lives: bool) {
         self.by_partition.remove(&committed.partition);
+        self.doubts.remove(&committed.partition);
+        if let Some(doubt) = Doubt::inherited(committed, author_lives) {
+            self.doubts.insert(committed.partition.clone(), doubt);
+        }
         if let Some(suspicion) = Suspicion::inherited(committed, author_lives) {
             self.by_partition.insert(committed.partition.clone(), suspicion);
         }
@@ -118,6 +135,26 @@ impl Suspects {
     /// records), so nothing may wait for it to go away.
     pub(crate) fn is_careful(&self) -> bool {
         !self.by_partition.is_empty()
+    }
+
+    /// Whether something is run again that an owner before this one had not handed over: notes must say so until that is
+    /// committed.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        !self.doubts.is_empty()
+    }
+
+    /// The partitions of which something is run again.
+    pub(crate) fn doubted(&self) -> impl Iterator<Item = &Partition> {
+        self.doubts.keys()
+    }
+
+    /// The group has written this down.
+    pub(crate) fn committed(&mut self, progress: &Progress) {
+        if self.is_in_doubt() {
+            for (partition, next) in progress.iter() {
+                self.doubts.retain(|doubted, doubt| doubted != partition || next < doubt.to);
+            }
+        }
     }
 
     /// The partitions with a suspicion left.
@@ -171,12 +208,11 @@ impl Suspects {
     /// What to note beside the partition's offset while nothing of it runs: what is still suspected of it, if anything.
     pub(crate) fn mark_at_rest(&self, partition: &Partition) -> AttemptMark {
         match self.by_partition.get(partition) {
-            None => AttemptMark::Clean,
-            Some(Suspicion { width: Width::Ahead(ahead), .. }) => AttemptMark::Running { ahead: *ahead },
-            // They have killed nobody by themselves, so for the next owner too they are one section.
-            Some(Suspicion { from, to, width: Width::Step(i64::MAX) }) => {
-                AttemptMark::Running { ahead: usize::try_from(to.get() - from.get()).unwrap_or_default() }
-            }
+            None => match self.doubts.get(partition) {
+                Some(Doubt { ahead, .. }) => AttemptMark::Running { ahead: *ahead },
+                None => AttemptMark::Clean,
+            },
+            Some(Suspicion { width: Width::Ahead(ahead), .. }) => AttemptMark::Again { ahead: *ahead },
             Some(Suspicion { from, to, width: Width::Step(_) }) => {
                 AttemptMark::Section { from: *from, to: *to, deaths: 0 }
             }
@@ -190,6 +226,7 @@ impl Suspects {
     pub(crate) fn forget(&mut self, partitions: &[Partition]) {
         for partition in partitions {
             self.by_partition.remove(partition);
+            self.doubts.remove(partition);
         }
     }
 
@@ -227,13 +264,27 @@ impl Section {
     }
 }
 
+impl Doubt {
+    /// A note that this process wrote itself says nothing: it lives. But what it was in doubt about it still is.
+    fn inherited(committed: &Committed, author_lives: bool) -> Option<Self> {
+        let ahead = match AttemptMark::read(&committed.note) {
+            AttemptMark::Running { ahead } if !author_lives => ahead,
+            AttemptMark::Again { ahead } if author_lives => ahead,
+            _ => return None,
+        };
+        let next = committed.next?;
+        let to = committed.end.min(Offset::new(next.get().saturating_add(offsets(ahead))));
+        (next < to).then_some(Self { to, ahead })
+    }
+}
+
 impl Suspicion {
     fn inherited(committed: &Committed, author_lives: bool) -> Option<Self> {
         let (next, end) = (committed.next?, committed.end);
         let suspicion = match AttemptMark::read(&committed.note) {
-            AttemptMark::Clean => return None,
-            AttemptMark::Running { .. } if author_lives => return None,
-            AttemptMark::Running { ahead } => Self { from: next, to: end, width: Width::Ahead(ahead) },
+            AttemptMark::Clean | AttemptMark::Running { .. } => return None,
+            AttemptMark::Again { .. } if author_lives => return None,
+            AttemptMark::Again { ahead } => Self { from: next, to: end, width: Width::Ahead(ahead) },
             AttemptMark::Section { from, to, deaths } => {
                 let is_single = from.next() == to;
                 let (from, to) = (from.max(next), to.min(end));
@@ -250,10 +301,9 @@ impl Suspicion {
     fn starts_at(&mut self, offset: Offset) {
         match self.width {
             Width::Ahead(ahead) => {
-                let ahead = i64::try_from(ahead).unwrap_or(i64::MAX);
                 self.from = offset;
-                self.to = self.to.min(Offset::new(offset.get().saturating_add(ahead)));
-                self.width = Width::first(self.from, self.to);
+                self.to = self.to.min(Offset::new(offset.get().saturating_add(offsets(ahead))));
+                self.width = Width::step(self.from, self.to);
             }
             Width::Step(_) => self.from = offset,
             Width::Single { .. } => {}
@@ -262,17 +312,15 @@ impl Suspicion {
 }
 
 impl Width {
-    /// Most workers do not die of a record, so many of them are one section at first.
-    fn first(from: Offset, to: Offset) -> Self {
-        let is_little = to.get().saturating_sub(from.get()) <= SECTIONS;
-        if is_little { Self::step(from, to) } else { Self::Step(i64::MAX) }
-    }
-
     fn step(from: Offset, to: Offset) -> Self {
         let range = to.get().saturating_sub(from.get()).max(1);
         // Rounded up: up to sixteen records are run one by one.
         Self::Step((range - 1) / SECTIONS + 1)
     }
+}
+
+fn offsets(ahead: usize) -> i64 {
+    i64::try_from(ahead).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

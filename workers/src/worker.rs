@@ -28,7 +28,7 @@ use crate::delivery::{Delivery, Settles, Step};
 use crate::fetch::Fetcher;
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::notes::{self, Notes};
+use crate::notes::Notes;
 use crate::process::{Finished, Processor};
 use crate::suspects::Suspects;
 
@@ -223,6 +223,7 @@ impl<T: Transport> Worker<T> {
                 self.metrics.commits.inc();
                 self.ahead.committed(&progress);
                 self.notes.committed(&progress);
+                self.suspects.committed(&progress);
                 self.is_blocked = false;
                 if self.is_section_over() && self.delivery.is_idle() {
                     self.section = None;
@@ -240,7 +241,7 @@ impl<T: Transport> Worker<T> {
                 self.suspects.mark_at_rest(&section.partition).write()
             }
             Some(SectionAtWork { section, .. }) => self.author.sign(&section.mark().write()),
-            None => self.author.sign(&notes::running(self.limits.max_uncommitted_records)),
+            None => self.note_of_work(),
         };
         self.delivery.start_commit(&self.consumer, &note);
     }

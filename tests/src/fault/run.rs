@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -31,6 +32,7 @@ pub async fn run(plan: &Plan) -> Result<Tally> {
     let folder = repository().join(if plan.is_kept { "docs" } else { "target/fault" });
     let mut asked = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
     let [interrupt, terminate] = &mut asked;
+    let commit = commit().unwrap_or_else(|| "an unknown commit".to_owned());
     let mut tally = Tally::default();
     let mut broker: Option<(usize, Broker)> = None;
     for (number, (case, mode)) in plan.rounds.iter().enumerate() {
@@ -52,6 +54,7 @@ pub async fn run(plan: &Plan) -> Result<Tally> {
                 Row { notes, took: start.elapsed().as_secs_f64(), ..empty(case, *mode, plan) }
             }
         };
+        let row = Row { commit: commit.clone(), ..row };
         tell(&row);
         tally.passed += usize::from(row.passed);
         tally.failed += usize::from(!row.passed);
@@ -143,6 +146,7 @@ fn empty(case: &Case, mode: Mode, plan: &Plan) -> Row {
         notes: Vec::new(),
         seed: *seed,
         command: format!("make fault CASE={} MODE={mode} SEED={seed}{few}", case.name),
+        commit: String::new(),
         took: 0.0,
     }
 }
@@ -176,6 +180,18 @@ fn keep_logs(scene: &Scene<'_>, case: &Case, mode: Mode) -> Result<()> {
     }
     say(&format!("  logs, journal and results: {}", folder.display()));
     Ok(())
+}
+
+/// The last commit that changed more than documents, and whether more has changed since; `None` outside a repository.
+fn commit() -> Option<String> {
+    let git = |arguments: &[&str]| {
+        let beside_docs = ["--", ".", ":!docs"];
+        let output = Command::new("git").args(arguments).args(beside_docs).current_dir(repository()).output();
+        let output = output.ok().filter(|output| output.status.success())?;
+        Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let mark = if git(&["status", "--porcelain"])?.is_empty() { "" } else { "+" };
+    Some(git(&["log", "-1", "--format=%h"])? + mark)
 }
 
 fn machine() -> String {

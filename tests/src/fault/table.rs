@@ -43,6 +43,9 @@ pub struct Row {
     pub seed: u64,
     /// What does it again.
     pub command: String,
+    /// The last commit that changed more than documents; with `+` if something was not committed.
+    #[serde(default)]
+    pub commit: String,
     /// How long it took, in seconds.
     pub took: f64,
 }
@@ -113,10 +116,10 @@ impl Table {
         }
         page.push_str("\n## What each case does, and how to have it again\n\n");
         for row in &self.rows {
-            let Row { case, mode, what, command, took, peak_mib, notes, .. } = row;
+            let Row { case, mode, what, command, commit, took, peak_mib, notes, .. } = row;
             write!(
                 page,
-                "- **{case}**, {mode}: {what}. `{command}`: {took:.0} s, a worker had up to {peak_mib} MiB"
+                "- **{case}**, {mode}: {what}. `{command}` at {commit}: {took:.0} s, a worker had up to {peak_mib} MiB"
             )
             .expect("a text takes everything");
             for note in notes {
@@ -184,6 +187,7 @@ mod tests {
             notes: vec!["a note".into()],
             seed: 1,
             command: "make fault".into(),
+            commit: "abc".into(),
             took: 30.0,
         }
     }
@@ -215,7 +219,7 @@ mod tests {
         let line = page.lines().find(|line| line.starts_with("| control")).unwrap();
         let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
         assert_eq!(cells, ["control", "at-least-once", "1", "20000", "0", "3", "0", "1.2", "–", "ok"]);
-        assert!(page.contains("`make fault`: 30 s"), "{page}");
+        assert!(page.contains("`make fault` at abc: 30 s"), "{page}");
         assert!(page.contains("a note"), "{page}");
     }
 }

@@ -41,36 +41,79 @@ fn a_good_handover_or_no_commit_at_all_leaves_nobody_suspected() {
     let check = |committed: &Committed| {
         let mut suspects = Suspects::new(3);
         suspects.taken_over(committed, false);
-        assert!(!suspects.is_careful(), "{committed:?}");
+        assert!(!suspects.is_careful() && !suspects.is_in_doubt(), "{committed:?}");
     };
     check(&committed(0, 5, "", 100));
     check(&committed(0, 5, "a note of somebody else", 100));
-    check(&Committed { next: None, ..committed(0, 5, "ms1 running 10", 100) });
+    check(&Committed { next: None, ..committed(0, 5, "ms1 again 10", 100) });
     // Nothing was there that could have been run.
     check(&committed(0, 100, "ms1 running 10", 100));
     check(&committed(0, 100, "ms1 running 10", 20));
+    check(&committed(0, 100, "ms1 again 10", 100));
+    check(&committed(0, 100, "ms1 again 10", 20));
     check(&committed(0, 9, "ms1 section 5 9 0", 100));
     check(&committed(0, 5, "ms1 section 50 51 2", 50));
 }
 
 #[test]
-fn many_are_one_section_at_first_and_then_sixteen() {
+fn what_one_owner_did_not_hand_over_is_run_again_in_doubt() {
+    let check = |note: &str, author_lives: bool, expect: (bool, bool)| {
+        let mut suspects = Suspects::new(3);
+        suspects.taken_over(&committed(0, 5, note, 100), author_lives);
+        assert_eq!((suspects.is_in_doubt(), suspects.is_careful()), expect, "{note} {author_lives}");
+    };
+    check("ms1 running 10", false, (true, false));
+    check("ms1 running 10", true, (false, false));
+    // The second one in a row.
+    check("ms1 again 10", false, (false, true));
+    // It was in doubt, and has not died.
+    check("ms1 again 10", true, (true, false));
+    check("ms1 section 7 9 0", false, (false, true));
+}
+
+#[test]
+fn doubt_ends_when_all_of_it_is_committed() {
+    let check = |note: &str, end: i64, next: i64, expect: bool| {
+        let mut suspects = Suspects::new(3);
+        suspects.taken_over(&committed(0, 5, note, end), false);
+        suspects.committed(&[(partition(1), Offset::new(1_000))].into_iter().collect());
+        suspects.committed(&[(partition(0), Offset::new(next))].into_iter().collect());
+        assert_eq!(suspects.is_in_doubt(), expect, "{note} {end} {next}");
+    };
+    check("ms1 running 10", 100, 14, true);
+    check("ms1 running 10", 100, 15, false);
+    check("ms1 running 10", 9, 8, true);
+    check("ms1 running 10", 9, 9, false);
+
+    let mut suspects = taken_over(5, "ms1 running 10", 100);
+    assert_eq!(
+        suspects.mark_at_rest(&partition(0)).write(),
+        "ms1 running 10",
+        "for the next owner it is the first"
+    );
+    suspects.forget(&[partition(0)]);
+    assert!(!suspects.is_in_doubt());
+    assert_eq!(suspects.mark_at_rest(&partition(0)), AttemptMark::Clean);
+}
+
+#[test]
+fn suspects_are_divided_into_sixteen() {
     let check = |committed: (i64, &str, i64), fetched: &[Position], expect: &str| {
         let (next, note, end) = committed;
         let section = taken_over(next, note, end).next_section(fetched);
         assert_eq!(shown(section.as_ref()), expect, "{committed:?}");
     };
-    check((0, "ms1 running 4096", 9_999), &waiting(0..999), "0..999 999 Run ms1 section 0 999 0");
-    check((0, "ms1 running 99", 9_999), &waiting(0..999), "0..99 99 Run ms1 section 0 99 0");
+    check((0, "ms1 again 4096", 9_999), &waiting(0..999), "0..256 256 Run ms1 section 0 256 0");
+    check((0, "ms1 again 99", 9_999), &waiting(0..999), "0..7 7 Run ms1 section 0 7 0");
     check((0, "ms1 section 0 4096 0", 9_999), &waiting(0..999), "0..256 256 Run ms1 section 0 256 0");
-    check((0, "ms1 running 4096", 9_999), &waiting(0..9), "0..9 9 Run ms1 section 0 9 0");
-    check((0, "ms1 running 4096", 40), &waiting(0..40), "0..40 40 Run ms1 section 0 40 0");
-    check((0, "ms1 running 16", 9_999), &waiting(0..40), "0..1 1 Run ms1 section 0 1 1");
+    check((0, "ms1 again 4096", 9_999), &waiting(0..9), "0..9 9 Run ms1 section 0 9 0");
+    check((0, "ms1 again 4096", 40), &waiting(0..40), "0..3 3 Run ms1 section 0 3 0");
+    check((0, "ms1 again 16", 9_999), &waiting(0..40), "0..1 1 Run ms1 section 0 1 1");
     check((0, "ms1 section 0 17 0", 9_999), &waiting(0..40), "0..2 2 Run ms1 section 0 2 0");
     check((0, "ms1 section 10 266 0", 9_999), &waiting(10..99), "10..26 16 Run ms1 section 10 26 0");
     check((0, "ms1 section 10 26 0", 9_999), &waiting(10..99), "10..11 1 Run ms1 section 10 11 1");
     // What was at risk counts from the first record that is there, and gaps make for smaller sections.
-    check((0, "ms1 running 32", 9_999), &waiting([500, 502, 533]), "500..503 2 Run ms1 section 500 503 0");
+    check((0, "ms1 again 32", 9_999), &waiting([500, 502, 533]), "500..501 1 Run ms1 section 500 501 1");
     check(
         (0, "ms1 section 500 532 0", 9_999),
         &waiting([500, 501, 502]),
@@ -79,9 +122,9 @@ fn many_are_one_section_at_first_and_then_sixteen() {
     check((0, "ms1 section 500 532 0", 9_999), &waiting([500, 502]), "500..501 1 Run ms1 section 500 501 1");
     check((0, "ms1 section 10 266 0", 9_999), &waiting([12, 20, 40]), "12..21 2 Run ms1 section 12 21 0");
     // Behind the range everybody is innocent.
-    check((0, "ms1 running 32", 50), &waiting([50]), "none");
+    check((0, "ms1 again 32", 50), &waiting([50]), "none");
     check((0, "ms1 section 10 26 0", 99), &waiting([26]), "none");
-    check((0, "ms1 running 32", 50), &[], "none");
+    check((0, "ms1 again 32", 50), &[], "none");
 }
 
 #[test]
@@ -110,7 +153,7 @@ fn a_record_that_has_killed_the_limit_is_convicted() {
 
 #[test]
 fn every_record_of_the_range_is_run_once_and_then_nobody_is_suspected() {
-    let mut suspects = taken_over(100, "ms1 running 40", 1_000);
+    let mut suspects = taken_over(100, "ms1 again 40", 1_000);
     let records = waiting((100..150).filter(|offset| offset % 7 != 0));
     assert!(suspects.is_suspect(&records[0]));
     let mut run = 0;
@@ -142,12 +185,12 @@ fn stays_with_a_partition_and_lets_innocent_ones_wait() {
 #[test]
 fn a_partition_at_rest_keeps_its_suspicion_and_its_deaths() {
     let rests = |suspects: &Suspects| suspects.mark_at_rest(&partition(0)).write();
-    let mut suspects = taken_over(0, "ms1 running 64", 99);
-    assert_eq!(rests(&suspects), "ms1 running 64", "nothing has been fetched yet");
+    let mut suspects = taken_over(0, "ms1 again 64", 99);
+    assert_eq!(rests(&suspects), "ms1 again 64", "nothing has been fetched yet");
     let section = suspects.next_section(&waiting(3..50)).unwrap();
-    assert_eq!(rests(&suspects), "ms1 running 64");
+    assert_eq!(rests(&suspects), "ms1 section 3 67 0");
     suspects.settled(&section.partition, section.to);
-    assert_eq!(rests(&suspects), "ms1 running 17");
+    assert_eq!(rests(&suspects), "ms1 section 7 67 0");
     suspects.settled(&section.partition, Offset::new(67));
     assert_eq!(rests(&suspects), "");
 
@@ -158,7 +201,7 @@ fn a_partition_at_rest_keeps_its_suspicion_and_its_deaths() {
 
 #[test]
 fn forgets_partitions_that_moved_and_starts_over_with_those_that_come_back() {
-    let mut suspects = taken_over(0, "ms1 running 64", 99);
+    let mut suspects = taken_over(0, "ms1 again 64", 99);
     suspects.forget(&[partition(0), partition(9)]);
     assert!(!suspects.is_careful());
     suspects.settled(&partition(0), Offset::new(4));

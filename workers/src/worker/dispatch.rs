@@ -13,7 +13,6 @@ use crate::batch::Batch;
 use crate::breaker::Dispatch;
 use crate::delivery::Settles;
 use crate::fetch::{Entry, Work};
-use crate::notes;
 use crate::suspects::{Section, Verdict};
 
 /// Suspected records that have been noted: nothing else runs until they are committed.
@@ -33,7 +32,7 @@ impl<T: Transport> Worker<T> {
             let Some(release) = self.batcher.ready(now, self.running.is_empty()) else { return };
             let missing = self.notes.missing(self.batcher.positions());
             if !missing.is_empty() {
-                let note = self.author.sign(&notes::running(self.limits.max_uncommitted_records));
+                let note = self.note_of_work();
                 return self.note(missing, &note, Purpose::Run);
             }
             let (suspects, ahead) = (&self.suspects, &mut self.ahead);

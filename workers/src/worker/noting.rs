@@ -8,6 +8,7 @@ use transport::{Committed, Consumer, Partition, Progress, Transport, TransportEr
 
 use super::dispatch::SectionAtWork;
 use super::{Chain, Worker, WorkerError, names};
+use crate::notes;
 use crate::suspects::Section;
 
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(50);
@@ -58,10 +59,16 @@ impl<T: Transport> Worker<T> {
                     self.notes.taken_over(committed);
                     self.suspects.taken_over(committed, self.author.wrote(&committed.note));
                 }
+                if self.suspects.is_in_doubt() {
+                    tracing::info!(
+                        partitions = %names(&self.suspects.doubted().cloned().collect::<Vec<_>>()),
+                        "a worker did not hand these partitions over; what it had not committed is run again"
+                    );
+                }
                 if self.suspects.is_careful() {
                     tracing::warn!(
                         partitions = %names(&self.suspects.partitions().cloned().collect::<Vec<_>>()),
-                        "a worker died on these partitions; what it ran is run in small parts, each noted before it runs"
+                        "two workers in a row died on these partitions; what they ran is run in small parts, each noted before it runs"
                     );
                 }
             }
@@ -74,6 +81,11 @@ impl<T: Transport> Worker<T> {
             Err(error) => return Err(WorkerError::Interrupted { reason: Chain(&error).to_string() }),
         }
         Ok(())
+    }
+
+    /// What stands beside the offsets of ordinary work.
+    pub(super) fn note_of_work(&self) -> String {
+        self.author.sign(&notes::running(&self.suspects, self.limits.max_uncommitted_records))
     }
 
     pub(super) fn note(&mut self, progress: Progress, note: &str, purpose: Purpose) {

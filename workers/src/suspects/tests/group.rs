@@ -166,6 +166,10 @@ impl Worker {
         }
     }
 
+    fn mark(&self, limit: usize) -> AttemptMark {
+        AttemptMark::read(&crate::notes::running(&self.suspects, limit))
+    }
+
     /// The oldest batch has run: its outcomes and offsets are committed.
     fn finish(&mut self, limit: usize, world: &mut World) -> Result<(), Died> {
         let Some(batch) = self.running.pop_front() else { return Ok(()) };
@@ -173,12 +177,13 @@ impl Worker {
             return Err(Died::OfARecord);
         }
         world.settle(&batch, Outcome::Result);
-        let mut progress = transport::Progress::new();
+        let mut progress = Progress::new();
         batch.iter().for_each(|position| progress.record(position));
         for (partition, next) in progress.iter() {
-            world.commit(partition.index, next.get(), AttemptMark::Running { ahead: limit });
+            world.commit(partition.index, next.get(), self.mark(limit));
         }
         self.ahead.committed(&progress);
+        self.suspects.committed(&progress);
         Ok(())
     }
 
@@ -200,7 +205,7 @@ impl Worker {
             }
             self.ahead.dispatched(next);
             let (index, offset) = (next.partition.index, next.offset.get());
-            world.mark(index, offset, AttemptMark::Running { ahead: limit });
+            world.mark(index, offset, self.mark(limit));
             batch.extend(self.waiting.pop_front());
         }
         if !batch.is_empty() {
