@@ -1,6 +1,6 @@
 //! `millstream topics plan|apply`: the topics as they are, and as the configuration wants them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use serde::Serialize;
@@ -38,7 +38,15 @@ pub(crate) async fn run(command: TopicsCommand, format: Format, file: ConfigFile
             .map(|plan| plan.spec.name.clone())
             .collect();
         admin.apply(&plans).await.exit_with(Exit::Unavailable)?;
-        plans = admin.plan(&file.config.topic_specs()).await.exit_with(Exit::Unavailable)?;
+        // Another broker may answer than the one that was asked before, and not have heard of everything yet.
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            plans = admin.plan(&file.config.topic_specs()).await.exit_with(Exit::Unavailable)?;
+            if all_as_wanted(&plans) || Instant::now() >= deadline {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
     let rows: Vec<Row> = plans.iter().map(|plan| row(plan, created.contains(&plan.spec.name))).collect();
     match format {
@@ -51,8 +59,11 @@ pub(crate) async fn run(command: TopicsCommand, format: Format, file: ConfigFile
             output::line(&output::table(&["TOPIC", "STATE", "DETAILS"], &cells, usize::MAX))?;
         }
     }
-    let as_wanted = plans.iter().all(|plan| plan.action == TopicAction::Keep);
-    Ok(if as_wanted { Exit::Done } else { Exit::Failed })
+    Ok(if all_as_wanted(&plans) { Exit::Done } else { Exit::Failed })
+}
+
+fn all_as_wanted(plans: &[TopicPlan]) -> bool {
+    plans.iter().all(|plan| plan.action == TopicAction::Keep)
 }
 
 fn row(plan: &TopicPlan, created: bool) -> Row {

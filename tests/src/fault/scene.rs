@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::dice::Dice;
 use super::fleet::{Fleet, STAGES};
@@ -76,7 +76,8 @@ impl<'a> Scene<'a> {
     pub async fn set(broker: &'a Broker, case: &Case, mode: Mode, plan: &Plan) -> Result<Self> {
         let mut dice = Dice::of(plan.seed, &[case.name, mode.as_str()]);
         let setting = Arc::new(configuration::write(broker, case, mode)?);
-        setting.run(&["topics", "apply"]).await?.expect_code(0);
+        let applied = setting.run(&["topics", "apply"]).await?;
+        ensure!(applied.code == Some(0), "topics apply: {}{}", applied.stdout, applied.stderr);
         let mut fleet = Fleet::start(setting.clone())?;
         fleet.ready().await?;
         let watch = Watch::start(&setting, &STAGES)?;

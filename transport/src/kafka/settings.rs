@@ -57,7 +57,10 @@ impl Settings {
         }
         settings.apply(&config.consumer, "consumer", overrides::CONSUMER)?;
         match config.group_protocol {
-            GroupProtocol::Classic => settings.set("group.protocol", "classic"),
+            GroupProtocol::Classic => {
+                settings.set("group.protocol", "classic");
+                settings.heartbeat_within_the_session(config)?;
+            }
             GroupProtocol::Consumer => settings.use_broker_assignment(config)?,
         }
         settings.check_timeouts(config.group_protocol, options.drain_timeout)?;
@@ -184,6 +187,17 @@ impl Settings {
                 "{queue} bytes do not hold two records of `message.max.bytes` ({record} bytes); raise it"
             ),
         ))
+    }
+
+    // A coordinator that moves may swallow a few heartbeats; who lowers the session timeout wants no fewer of them in it.
+    fn heartbeat_within_the_session(&mut self, config: &KafkaConfig) -> Result<(), ConfigError> {
+        const IN_A_SESSION: u64 = 5;
+        if !config.consumer.contains_key("heartbeat.interval.ms") {
+            let usual = self.number("heartbeat.interval.ms")?;
+            let interval = usual.min(self.number("session.timeout.ms")? / IN_A_SESSION).max(1);
+            self.set("heartbeat.interval.ms", &interval.to_string());
+        }
+        Ok(())
     }
 
     // A revocation holds up polling for the drain timeout: the member must neither be thought dead nor be expelled.

@@ -49,6 +49,22 @@ statistics.interval.ms=5000
 }
 
 #[test]
+fn five_heartbeats_fit_into_a_session_unless_it_is_said_how_many() {
+    let check = |overrides: &[(&str, i64)], expect: &str| {
+        let pairs = overrides.iter().map(|(name, value)| ((*name).to_owned(), Setting::Int(*value)));
+        let config = KafkaConfig { consumer: pairs.collect(), ..KafkaConfig::new("127.0.0.1:9092") };
+        let options =
+            ConsumerOptions { drain_timeout: Duration::from_millis(100), ..ConsumerOptions::default() };
+        let settings = Settings::consumer(&config, "group", &options).unwrap();
+        assert_eq!(settings.get("heartbeat.interval.ms"), Some(expect), "{overrides:?}");
+    };
+    check(&[], "3000");
+    check(&[("session.timeout.ms", 45_000)], "3000");
+    check(&[("session.timeout.ms", 6_000)], "1200");
+    check(&[("session.timeout.ms", 6_000), ("heartbeat.interval.ms", 2_000)], "2000");
+}
+
+#[test]
 fn a_producer_has_exactly_these() {
     let settings = Settings::producer(&KafkaConfig::new("127.0.0.1:9092")).unwrap();
     let expect = "\
