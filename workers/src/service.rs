@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use schemas::Stage;
 use stages::Pipeline;
 use tokio_util::sync::CancellationToken;
-use transport::{ConsumerOptions, Transport, TransportError};
+use transport::{Consumer, ConsumerOptions, Transport, TransportError};
 
 use crate::at_least_once::AtLeastOnce;
 use crate::attempt_mark::Author;
@@ -27,7 +27,7 @@ use crate::process::Processor;
 use crate::publish::Outbox;
 use crate::redelivery::{Redelivery, Returns};
 use crate::slot::Slot;
-use crate::worker::{Chain, Parts, Worker, WorkerError, WorkerLimits};
+use crate::worker::{Broken, Chain, Parts, Worker, WorkerError, WorkerLimits};
 
 /// Before a worker is built anew.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -78,7 +78,7 @@ impl<T: Transport> Service<T> {
         health: Arc<Health>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, TransportError> {
-        let first = blueprint.build(&transport, &health, &metrics).await?;
+        let first = blueprint.build(&transport, &mut None, &health, &metrics).await?;
         Ok(Self { transport, blueprint, health, metrics, first })
     }
 
@@ -93,8 +93,13 @@ impl<T: Transport> Service<T> {
         let stop = stop.child_token();
         let redelivery = redeliver(transport.at_leisure(), blueprint.redelivery(&metrics), stop.clone());
         let redelivery = tokio::spawn(ending(stop.clone(), redelivery));
-        let worked =
-            ending(stop.clone(), work(&transport, &mut blueprint, &health, &metrics, first, &stop)).await;
+        let working = async {
+            let mut left = None;
+            let worked = work(&transport, &mut blueprint, &health, &metrics, first, &mut left, &stop).await;
+            leave(&mut left).await;
+            worked
+        };
+        let worked = ending(stop.clone(), working).await;
         let redelivered = redelivery.await?;
         health.failed.store(worked.is_err() || redelivered.is_err(), Ordering::Relaxed);
         if let (Err(_), Err(error)) = (&worked, &redelivered) {
@@ -110,18 +115,35 @@ async fn ending<O>(stop: CancellationToken, work: impl Future<Output = O>) -> O 
     work.await
 }
 
+/// What a broken worker has left behind.
+struct Left<C> {
+    consumer: C,
+    /// Nothing that it reads was read before by the worker that had it.
+    is_fresh: bool,
+}
+
+/// Leaves the group that a broken worker was in.
+async fn leave<C: Consumer>(left: &mut Option<Left<C>>) {
+    if let Some(Left { consumer, .. }) = left.take() {
+        consumer.close().await;
+    }
+}
+
+/// What is still in the group when this returns is in `left`.
 async fn work<T: Transport>(
     transport: &T,
     blueprint: &mut Blueprint,
     health: &Arc<Health>,
     metrics: &Arc<Metrics>,
     first: Worker<T>,
+    left: &mut Option<Left<T::Consumer>>,
     stop: &CancellationToken,
 ) -> Result<(), WorkerError> {
     let mut worker = first;
     let mut incidents = Incidents::default();
     loop {
-        let Err(error) = worker.run(stop.clone()).await else { return Ok(()) };
+        let Err(Broken { error, consumer }) = worker.run(stop.clone()).await else { return Ok(()) };
+        *left = Some(Left { consumer, is_fresh: matches!(error, WorkerError::Expelled) });
         let is_mended = match &error {
             WorkerError::TooLarge(_) => blueprint.outbox.limits.learn(transport).await?,
             error => incidents.may_go_on(error),
@@ -142,7 +164,7 @@ async fn work<T: Transport>(
             }
             let built = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                built = blueprint.build(transport, health, metrics) => built,
+                built = blueprint.build(transport, left, health, metrics) => built,
             };
             if let Some(worker) = judged(built)? {
                 break worker;
@@ -215,7 +237,7 @@ impl Incidents {
     /// Whether being built anew may mend it.
     fn may_go_on(&mut self, error: &WorkerError) -> bool {
         match error {
-            WorkerError::Interrupted { .. } => true,
+            WorkerError::Interrupted { .. } | WorkerError::Expelled => true,
             WorkerError::Fenced { .. } => {
                 self.fenced.push(Instant::now());
                 self.fenced.retain(|at| at.elapsed() <= FENCED_WITHIN);
@@ -285,9 +307,11 @@ impl Exit<'_> {
 }
 
 impl Blueprint {
+    /// `left`: what is still in the group of the worker before this one.
     async fn build<T: Transport>(
         &self,
         transport: &T,
+        left: &mut Option<Left<T::Consumer>>,
         health: &Arc<Health>,
         metrics: &Arc<Metrics>,
     ) -> Result<Worker<T>, TransportError> {
@@ -303,7 +327,15 @@ impl Blueprint {
         let exit = Exit { transactional_id: self.transactional_id.as_deref(), limits: &limits, metrics };
         // What a predecessor left is settled before the group hears of this one, which it would wait for.
         let delivery = exit.open(&self.outbox.limits.applied_to(transport)).await?;
-        let consumer = transport.consumer(&self.group, std::slice::from_ref(&self.topic), options).await?;
+        let consumer = match left.take_if(|left| left.is_fresh) {
+            Some(Left { consumer, .. }) => consumer,
+            None => {
+                // Only now: brokers that could end a transaction hear of this, too. A group that does not hear that a member
+                // leaves waits for it until a session timeout.
+                leave(left).await;
+                transport.consumer(&self.group, std::slice::from_ref(&self.topic), options).await?
+            }
+        };
         delivery.commit_for(&consumer);
         let processor = self.processor(metrics);
         let (fetcher, author) = (self.fetcher.clone(), self.author.clone());

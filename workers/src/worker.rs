@@ -69,6 +69,14 @@ pub struct Worker<T: Transport> {
     metrics: Arc<Metrics>,
 }
 
+/// A worker that ended with an error.
+pub(crate) struct Broken<C> {
+    pub(crate) error: WorkerError,
+    /// Still a member of its group. If the worker was [expelled](WorkerError::Expelled), then without any partition, and
+    /// about to join again by itself.
+    pub(crate) consumer: C,
+}
+
 /// A batch whose jobs run; it keeps the progress that it will settle.
 struct Running {
     finished: JoinHandle<Result<Finished, WorkerError>>,
@@ -123,19 +131,19 @@ impl<T: Transport> Worker<T> {
     /// Works until `stop`, then finishes what runs, commits it and leaves the group.
     ///
     /// # Errors
-    /// When the world is broken: see [`WorkerError`]. The group is left in that case too, and nothing is committed that was
-    /// not answered.
-    pub async fn run(mut self, stop: CancellationToken) -> Result<(), WorkerError> {
+    /// When the world is broken. Nothing is committed then that was not answered, and the group has not been left.
+    pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), Broken<T::Consumer>> {
         let mut outcome = self.work(&stop).await;
         if outcome.is_ok() {
             self.health.draining.store(true, Ordering::Relaxed);
             outcome = self.finish().await;
         }
-        if let Err(error) = &outcome {
-            self.abandon(error).await;
+        if let Err(error) = outcome {
+            self.abandon(&error).await;
+            return Err(Broken { error, consumer: self.consumer });
         }
         self.consumer.close().await;
-        outcome
+        Ok(())
     }
 
     async fn work(&mut self, stop: &CancellationToken) -> Result<(), WorkerError> {

@@ -10,7 +10,7 @@ use tests::fault::{Plan, run, say};
 async fn main() -> Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let plan = Plan::from_arguments(&arguments, UNIX_EPOCH.elapsed()?.as_secs())?;
-    say(&format!("SEED={} ({} rounds of {} jobs, {}/s)", plan.seed, plan.rounds.len(), plan.jobs, plan.rate));
+    say(&format!("SEED={} ({} rounds of {} jobs)", plan.seed, plan.rounds.len(), plan.jobs));
     let tally = run::run(&plan).await?;
     // The sentence that `.ci/test.sh` counts by.
     let verdict = if tally.failed == 0 { "ok" } else { "FAILED" };

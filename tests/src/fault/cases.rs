@@ -235,11 +235,11 @@ pub async fn play(scene: &mut Scene<'_>, case: &Case, plan: &Plan) -> Result<()>
         Fault::Network(weather, time) => network::bad(scene, weather, time).await,
         Fault::LostResponse(api_key) => network::lose(scene, api_key).await,
         Fault::SlowStage => jobs::slow(scene).await,
-        Fault::Hostile => jobs::hostile(scene, plan).await,
+        Fault::Hostile => jobs::hostile(scene, plan, case).await,
         Fault::NativeCrash => jobs::native_crash(scene).await,
         Fault::DeadLettersMissing => dead_letters::missing(scene).await,
         Fault::DeadLettersRefused => dead_letters::refused(scene).await,
-        Fault::Soak => soak::soak(scene, plan).await,
+        Fault::Soak => soak::soak(scene, plan, case).await,
     }
 }
 

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::cases;
 use super::plan::{Case, Form, Mode};
-use super::scene::SESSION;
+use super::scene::session;
 use crate::{Broker, Setting, repository};
 
 /// As many as two workers can share, and a third one.
@@ -15,7 +15,7 @@ pub const PARTITIONS: usize = 6;
 /// # Errors
 /// When it cannot be written.
 pub fn write(broker: &Broker, case: &Case, mode: Mode) -> Result<Setting> {
-    let session = SESSION.as_millis();
+    let session = session(case.nodes).as_millis();
     let tables = cases::tables(case.fault);
     let text = format!("[kafka.consumer]\n\"session.timeout.ms\" = {session}\n{tables}");
     let setting = Setting::through(&broker.through_proxies(), broker.bootstrap(), case.name, &text)?;

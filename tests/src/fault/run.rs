@@ -39,7 +39,7 @@ pub async fn run(plan: &Plan) -> Result<Tally> {
         say(&format!("\n== {}/{} {} {mode}: {}", number + 1, plan.rounds.len(), case.name, case.what));
         let start = Instant::now();
         let result = tokio::select! {
-            result = tokio::time::timeout(limit(plan), one(&mut broker, case, *mode, plan)) => {
+            result = tokio::time::timeout(limit(plan, case), one(&mut broker, case, *mode, plan)) => {
                 result.context("it took too long").flatten()
             }
             _ = interrupt.recv() => anyhow::bail!("interrupted"),
@@ -66,8 +66,8 @@ pub async fn run(plan: &Plan) -> Result<Tally> {
 }
 
 /// Some minutes beside what the jobs take by themselves.
-fn limit(plan: &Plan) -> Duration {
-    Duration::from_secs(900 + 4 * plan.jobs as u64 / u64::from(plan.rate))
+fn limit(plan: &Plan, case: &Case) -> Duration {
+    Duration::from_secs(900) + 4 * plan.duration(case)
 }
 
 async fn one(
@@ -83,7 +83,7 @@ async fn one(
     }
     let (_, broker) = broker.as_ref().expect("there is one now");
     // A job that is lost is waited for until then.
-    let within = Duration::from_secs(180 + 2 * plan.jobs as u64 / u64::from(plan.rate));
+    let within = Duration::from_secs(180) + 2 * plan.duration(case);
     let mut scene = Scene::set(broker, case, mode, plan).await?;
     let judged = async {
         cases::play(&mut scene, case, plan).await?;

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result};
 
 use super::MAX_RECORD_BYTES;
-use crate::fault::plan::Plan;
+use crate::fault::plan::{Case, Plan};
 use crate::fault::scene::Scene;
 use crate::{digits, python};
 
@@ -40,9 +40,9 @@ pub(super) async fn slow(scene: &mut Scene<'_>) -> Result<()> {
 }
 
 /// Hostile records among the jobs, as many as one in a hundred.
-pub(super) async fn hostile(scene: &mut Scene<'_>, plan: &Plan) -> Result<()> {
+pub(super) async fn hostile(scene: &mut Scene<'_>, plan: &Plan, case: &Case) -> Result<()> {
     let since = SystemTime::now();
-    submit_hostile(scene, plan.jobs / 100, f64::from(plan.rate) / 100.0).await?;
+    submit_hostile(scene, plan.jobs / 100, f64::from(plan.rate(case)) / 100.0).await?;
     scene.recovers("hostile records", since, false).await
 }
 

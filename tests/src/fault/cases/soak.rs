@@ -7,7 +7,7 @@ use tokio::task::block_in_place;
 
 use crate::fault::dice::Dice;
 use crate::fault::fleet::{SLOTS, STAGES};
-use crate::fault::plan::Plan;
+use crate::fault::plan::{Case, Plan};
 use crate::fault::say;
 use crate::fault::scene::Scene;
 use crate::process::Signal;
@@ -50,10 +50,10 @@ const KINDS: [Next; 11] = [
 ];
 
 /// Faults one after the other, evenly over all jobs.
-pub(super) async fn soak(scene: &mut Scene<'_>, plan: &Plan) -> Result<()> {
+pub(super) async fn soak(scene: &mut Scene<'_>, plan: &Plan, case: &Case) -> Result<()> {
     let faults = (FAULTS * plan.jobs).div_ceil(JOBS);
     // The last jobs come in while nothing breaks.
-    let every = Duration::from_secs_f64(0.97 * plan.jobs as f64 / f64::from(plan.rate) / faults as f64);
+    let every = plan.duration(case).mul_f64(0.97 / faults as f64);
     let (begin, mut memory) = (SystemTime::now(), Vec::new());
     for number in 0..faults {
         let next = draw(&mut scene.dice, number);
