@@ -53,6 +53,10 @@ impl<P: Publisher> AtLeastOnce<P> {
         Some(self.not_before.map_or(due_at, |earliest| due_at.max(earliest)))
     }
 
+    pub(crate) fn to_commit(&self) -> &Progress {
+        self.committer.pending()
+    }
+
     pub(crate) fn start_commit(&mut self, consumer: &impl Consumer, note: &str) {
         CrashPoint::BeforeOffsets.pass();
         let progress = self.committer.take();

@@ -31,6 +31,11 @@ impl Committer {
         self.next_at
     }
 
+    /// What waits to be committed.
+    pub(crate) fn pending(&self) -> &Progress {
+        &self.settled
+    }
+
     /// Hands over what is to be committed now. Give it back with [`Committer::failed`] if the commit fails.
     pub(crate) fn take(&mut self) -> Progress {
         self.next_at = None;

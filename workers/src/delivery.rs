@@ -63,6 +63,14 @@ impl<T: Transport> Delivery<T> {
         }
     }
 
+    /// What [`start_commit`](Self::start_commit) would commit.
+    pub(crate) fn to_commit(&self) -> &Progress {
+        match self {
+            Self::AtLeastOnce(delivery) => delivery.to_commit(),
+            Self::ExactlyOnce(delivery) => delivery.to_commit(),
+        }
+    }
+
     /// Commits what can be committed, with a note beside each offset. Only when [`due_at`](Self::due_at) says so.
     pub(crate) fn start_commit(&mut self, consumer: &T::Consumer, note: &str) {
         match self {

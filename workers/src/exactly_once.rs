@@ -96,6 +96,10 @@ impl<X: Transactions> ExactlyOnce<X> {
         Some(not_before.map_or(due_at, |earliest| due_at.max(earliest)))
     }
 
+    pub(crate) fn to_commit(&self) -> &Progress {
+        &self.gathered.progress
+    }
+
     pub(crate) fn start_commit(&mut self, note: &str) {
         let Gathered { answers, progress, entries, bytes, .. } = std::mem::take(&mut self.gathered);
         let (records, runs) = answers.split();

@@ -86,10 +86,10 @@ impl Notes {
     }
 }
 
-/// The note of ordinary work.
-pub(crate) fn running(suspects: &Suspects, ahead: usize) -> String {
-    let mark =
-        if suspects.is_in_doubt() { AttemptMark::Again { ahead } } else { AttemptMark::Running { ahead } };
+/// The note of ordinary work, beside these offsets.
+pub(crate) fn running(suspects: &Suspects, progress: &Progress, ahead: usize) -> String {
+    let in_doubt = suspects.is_in_doubt_after(progress);
+    let mark = if in_doubt { AttemptMark::Again { ahead } } else { AttemptMark::Running { ahead } };
     mark.write()
 }
 

@@ -4,6 +4,7 @@
 //! transactional id that somebody else has taken, a topic that takes smaller records than before. Opening the
 //! transactions anew settles what was left open before anything is read again.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -27,10 +28,14 @@ use crate::process::Processor;
 use crate::publish::Outbox;
 use crate::redelivery::{Redelivery, Returns};
 use crate::slot::Slot;
-use crate::worker::{Broken, Chain, Parts, Worker, WorkerError, WorkerLimits};
+use crate::worker::{Broken, Chain, Parts, Worker, WorkerError, WorkerLimits, at};
 
 /// Before a worker is built anew.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// How long a broken worker may keep its partitions while its successor opens its transactions: brokers agree on new
+/// coordinators within seconds, and after that another worker may be luckier.
+const LONGEST_STAY: Duration = Duration::from_secs(15);
 
 /// Two workers with one slot shut each other out in turn; the one that has met with it so often within
 /// [`FENCED_WITHIN`] gives way.
@@ -78,7 +83,8 @@ impl<T: Transport> Service<T> {
         health: Arc<Health>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, TransportError> {
-        let first = blueprint.build(&transport, &mut None, &health, &metrics).await?;
+        let delivery = blueprint.open(&transport, &metrics).await?;
+        let first = blueprint.join(&transport, delivery, &mut None, &health, &metrics).await?;
         Ok(Self { transport, blueprint, health, metrics, first })
     }
 
@@ -118,8 +124,18 @@ async fn ending<O>(stop: CancellationToken, work: impl Future<Output = O>) -> O 
 /// What a broken worker has left behind.
 struct Left<C> {
     consumer: C,
-    /// Nothing that it reads was read before by the worker that had it.
-    is_fresh: bool,
+    /// It has lost everything, and joins again by itself.
+    was_expelled: bool,
+    /// It may keep its partitions from others for so long.
+    stays_until: Instant,
+}
+
+impl<C: Consumer> Left<C> {
+    /// Whether another worker can go on with it: whatever it is assigned it will read from what the group has committed
+    /// by then.
+    fn is_fresh(&self) -> bool {
+        self.was_expelled && self.consumer.status().borrow().assigned == 0
+    }
 }
 
 /// Leaves the group that a broken worker was in.
@@ -143,7 +159,8 @@ async fn work<T: Transport>(
     let mut incidents = Incidents::default();
     loop {
         let Err(Broken { error, consumer }) = worker.run(stop.clone()).await else { return Ok(()) };
-        *left = Some(Left { consumer, is_fresh: matches!(error, WorkerError::Expelled) });
+        let was_expelled = matches!(error, WorkerError::Expelled);
+        *left = Some(Left { consumer, was_expelled, stays_until: Instant::now() + LONGEST_STAY });
         let is_mended = match &error {
             WorkerError::TooLarge(_) => blueprint.outbox.limits.learn(transport).await?,
             error => incidents.may_go_on(error),
@@ -162,14 +179,33 @@ async fn work<T: Transport>(
             if !paused(stop).await {
                 return Ok(());
             }
-            let built = tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                built = blueprint.build(transport, left, health, metrics) => built,
+            let Some(opened) = open_anew(transport, blueprint, metrics, left, stop).await else {
+                return Ok(());
             };
-            if let Some(worker) = judged(built)? {
+            let Some(delivery) = judged(opened)? else { continue };
+            if let Some(worker) = judged(blueprint.join(transport, delivery, left, health, metrics).await)? {
                 break worker;
             }
         };
+    }
+}
+
+/// Opens how outcomes leave; `None` after a stop. While that takes long, others take over what the one before still has.
+async fn open_anew<T: Transport>(
+    transport: &T,
+    blueprint: &Blueprint,
+    metrics: &Metrics,
+    left: &mut Option<Left<T::Consumer>>,
+    stop: &CancellationToken,
+) -> Option<Result<Delivery<T>, TransportError>> {
+    let mut opening = pin!(blueprint.open(transport, metrics));
+    loop {
+        let stays_until = left.as_ref().map(|left| left.stays_until);
+        tokio::select! {
+            () = stop.cancelled() => return None,
+            opened = &mut opening => return Some(opened),
+            () = at(stays_until) => leave(left).await,
+        }
     }
 }
 
@@ -307,10 +343,23 @@ impl Exit<'_> {
 }
 
 impl Blueprint {
-    /// `left`: what is still in the group of the worker before this one.
-    async fn build<T: Transport>(
+    /// How outcomes leave. To be opened before [`join`](Self::join): what a predecessor left is settled then, and the
+    /// group need not wait for that.
+    async fn open<T: Transport>(
         &self,
         transport: &T,
+        metrics: &Metrics,
+    ) -> Result<Delivery<T>, TransportError> {
+        let transactional_id = self.transactional_id.as_deref();
+        let exit = Exit { transactional_id, limits: &self.limits, metrics };
+        exit.open(&self.outbox.limits.applied_to(transport)).await
+    }
+
+    /// A worker in its group. `left`: what the one before it still has there.
+    async fn join<T: Transport>(
+        &self,
+        transport: &T,
+        delivery: Delivery<T>,
         left: &mut Option<Left<T::Consumer>>,
         health: &Arc<Health>,
         metrics: &Arc<Metrics>,
@@ -324,10 +373,7 @@ impl Blueprint {
             instance_id: self.instance_id.clone(),
             ..ConsumerOptions::default()
         };
-        let exit = Exit { transactional_id: self.transactional_id.as_deref(), limits: &limits, metrics };
-        // What a predecessor left is settled before the group hears of this one, which it would wait for.
-        let delivery = exit.open(&self.outbox.limits.applied_to(transport)).await?;
-        let consumer = match left.take_if(|left| left.is_fresh) {
+        let consumer = match left.take_if(|left| left.is_fresh()) {
             Some(Left { consumer, .. }) => consumer,
             None => {
                 // Only now: brokers that could end a transaction hear of this, too. A group that does not hear that a member

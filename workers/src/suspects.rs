@@ -137,10 +137,11 @@ impl Suspects {
         !self.by_partition.is_empty()
     }
 
-    /// Whether something is run again that an owner before this one had not handed over: notes must say so until that is
-    /// committed.
-    pub(crate) fn is_in_doubt(&self) -> bool {
-        !self.doubts.is_empty()
+    /// Whether, when the group has written this down, more of these partitions is to be run again that an owner before this
+    /// one had not handed over: the note beside it must say so.
+    pub(crate) fn is_in_doubt_after(&self, progress: &Progress) -> bool {
+        let in_doubt = |partition, next| self.doubts.get(partition).is_some_and(|doubt| next < doubt.to);
+        !self.doubts.is_empty() && progress.iter().any(|(partition, next)| in_doubt(partition, next))
     }
 
     /// The partitions of which something is run again.
@@ -150,9 +151,9 @@ impl Suspects {
 
     /// The group has written this down.
     pub(crate) fn committed(&mut self, progress: &Progress) {
-        if self.is_in_doubt() {
-            for (partition, next) in progress.iter() {
-                self.doubts.retain(|doubted, doubt| doubted != partition || next < doubt.to);
+        for (partition, next) in progress.iter() {
+            if self.doubts.get(partition).is_some_and(|doubt| next >= doubt.to) {
+                self.doubts.remove(partition);
             }
         }
     }

@@ -249,7 +249,7 @@ impl<T: Transport> Worker<T> {
                 self.suspects.mark_at_rest(&section.partition).write()
             }
             Some(SectionAtWork { section, .. }) => self.author.sign(&section.mark().write()),
-            None => self.note_of_work(),
+            None => self.note_of_work(self.delivery.to_commit()),
         };
         self.delivery.start_commit(&self.consumer, &note);
     }

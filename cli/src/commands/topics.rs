@@ -40,13 +40,14 @@ pub(crate) async fn run(command: TopicsCommand, format: Format, file: ConfigFile
         admin.apply(&plans).await.exit_with(Exit::Unavailable)?;
         // Another broker may answer than the one that was asked before, and not have heard of everything yet.
         let deadline = Instant::now() + PATIENCE;
-        loop {
-            plans = admin.plan(&file.config.topic_specs()).await.exit_with(Exit::Unavailable)?;
-            if all_as_wanted(&plans) || Instant::now() >= deadline {
-                break;
+        plans = loop {
+            let seen = admin.plan(&file.config.topic_specs()).await;
+            let is_settled = seen.as_ref().is_ok_and(|plans| !plans.iter().any(TopicPlan::is_change));
+            if is_settled || Instant::now() >= deadline {
+                break seen.exit_with(Exit::Unavailable)?;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        };
     }
     let rows: Vec<Row> = plans.iter().map(|plan| row(plan, created.contains(&plan.spec.name))).collect();
     match format {
@@ -59,11 +60,8 @@ pub(crate) async fn run(command: TopicsCommand, format: Format, file: ConfigFile
             output::line(&output::table(&["TOPIC", "STATE", "DETAILS"], &cells, usize::MAX))?;
         }
     }
-    Ok(if all_as_wanted(&plans) { Exit::Done } else { Exit::Failed })
-}
-
-fn all_as_wanted(plans: &[TopicPlan]) -> bool {
-    plans.iter().all(|plan| plan.action == TopicAction::Keep)
+    let as_wanted = plans.iter().all(|plan| plan.action == TopicAction::Keep);
+    Ok(if as_wanted { Exit::Done } else { Exit::Failed })
 }
 
 fn row(plan: &TopicPlan, created: bool) -> Row {

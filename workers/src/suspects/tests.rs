@@ -28,6 +28,10 @@ fn taken_over(next: i64, note: &str, end: i64) -> Suspects {
     suspects
 }
 
+fn is_in_doubt(suspects: &Suspects) -> bool {
+    suspects.is_in_doubt_after(&[(partition(0), Offset::ZERO)].into_iter().collect())
+}
+
 /// A section as `from..to entries mark`.
 fn shown(section: Option<&Section>) -> String {
     section.map_or("none".to_owned(), |section| {
@@ -41,7 +45,7 @@ fn a_good_handover_or_no_commit_at_all_leaves_nobody_suspected() {
     let check = |committed: &Committed| {
         let mut suspects = Suspects::new(3);
         suspects.taken_over(committed, false);
-        assert!(!suspects.is_careful() && !suspects.is_in_doubt(), "{committed:?}");
+        assert!(!suspects.is_careful() && !is_in_doubt(&suspects), "{committed:?}");
     };
     check(&committed(0, 5, "", 100));
     check(&committed(0, 5, "a note of somebody else", 100));
@@ -60,7 +64,7 @@ fn what_one_owner_did_not_hand_over_is_run_again_in_doubt() {
     let check = |note: &str, author_lives: bool, expect: (bool, bool)| {
         let mut suspects = Suspects::new(3);
         suspects.taken_over(&committed(0, 5, note, 100), author_lives);
-        assert_eq!((suspects.is_in_doubt(), suspects.is_careful()), expect, "{note} {author_lives}");
+        assert_eq!((is_in_doubt(&suspects), suspects.is_careful()), expect, "{note} {author_lives}");
     };
     check("ms1 running 10", false, (true, false));
     check("ms1 running 10", true, (false, false));
@@ -76,9 +80,16 @@ fn doubt_ends_when_all_of_it_is_committed() {
     let check = |note: &str, end: i64, next: i64, expect: bool| {
         let mut suspects = Suspects::new(3);
         suspects.taken_over(&committed(0, 5, note, end), false);
-        suspects.committed(&[(partition(1), Offset::new(1_000))].into_iter().collect());
-        suspects.committed(&[(partition(0), Offset::new(next))].into_iter().collect());
-        assert_eq!(suspects.is_in_doubt(), expect, "{note} {end} {next}");
+        let progress = |index, next| [(partition(index), Offset::new(next))].into_iter().collect();
+        suspects.committed(&progress(1, 1_000));
+        assert!(!suspects.is_in_doubt_after(&progress(1, 0)), "other partitions are not tainted");
+        assert_eq!(
+            suspects.is_in_doubt_after(&progress(0, next)),
+            expect,
+            "the note of the commit that ends it"
+        );
+        suspects.committed(&progress(0, next));
+        assert_eq!(is_in_doubt(&suspects), expect, "{note} {end} {next}");
     };
     check("ms1 running 10", 100, 14, true);
     check("ms1 running 10", 100, 15, false);
@@ -92,7 +103,7 @@ fn doubt_ends_when_all_of_it_is_committed() {
         "for the next owner it is the first"
     );
     suspects.forget(&[partition(0)]);
-    assert!(!suspects.is_in_doubt());
+    assert!(!is_in_doubt(&suspects));
     assert_eq!(suspects.mark_at_rest(&partition(0)), AttemptMark::Clean);
 }
 

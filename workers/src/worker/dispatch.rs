@@ -32,7 +32,7 @@ impl<T: Transport> Worker<T> {
             let Some(release) = self.batcher.ready(now, self.running.is_empty()) else { return };
             let missing = self.notes.missing(self.batcher.positions());
             if !missing.is_empty() {
-                let note = self.note_of_work();
+                let note = self.note_of_work(&missing);
                 return self.note(missing, &note, Purpose::Run);
             }
             let (suspects, ahead) = (&self.suspects, &mut self.ahead);

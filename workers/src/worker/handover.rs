@@ -42,7 +42,11 @@ impl<T: Transport> Worker<T> {
         // The poll thread lets go after the drain timeout, done or not; part of it is kept for the last note.
         let let_go = Instant::now() + self.limits.drain_timeout;
         let drained = self.drain_until(let_go - self.limits.drain_timeout / 5).await?;
-        let rested = self.rest(partitions, let_go).await?;
+        // What runs on, and is run again already, keeps its note: should the process die of it yet, it is the second one.
+        let is_doubted = |partition: &Partition| self.suspects.doubted().any(|doubted| doubted == partition);
+        let finished: Vec<_> =
+            partitions.iter().filter(|partition| drained || !is_doubted(partition)).cloned().collect();
+        let rested = self.rest(&finished, let_go).await?;
         if drained && rested {
             tracing::info!(partitions = %names(partitions), forgotten, "partitions revoked; their work is committed");
         } else {

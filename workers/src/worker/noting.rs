@@ -59,9 +59,10 @@ impl<T: Transport> Worker<T> {
                     self.notes.taken_over(committed);
                     self.suspects.taken_over(committed, self.author.wrote(&committed.note));
                 }
-                if self.suspects.is_in_doubt() {
+                let doubted: Vec<_> = self.suspects.doubted().cloned().collect();
+                if !doubted.is_empty() {
                     tracing::info!(
-                        partitions = %names(&self.suspects.doubted().cloned().collect::<Vec<_>>()),
+                        partitions = %names(&doubted),
                         "a worker did not hand these partitions over; what it had not committed is run again"
                     );
                 }
@@ -84,8 +85,8 @@ impl<T: Transport> Worker<T> {
     }
 
     /// What stands beside the offsets of ordinary work.
-    pub(super) fn note_of_work(&self) -> String {
-        self.author.sign(&notes::running(&self.suspects, self.limits.max_uncommitted_records))
+    pub(super) fn note_of_work(&self, progress: &Progress) -> String {
+        self.author.sign(&notes::running(&self.suspects, progress, self.limits.max_uncommitted_records))
     }
 
     pub(super) fn note(&mut self, progress: Progress, note: &str, purpose: Purpose) {

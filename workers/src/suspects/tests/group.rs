@@ -166,8 +166,8 @@ impl Worker {
         }
     }
 
-    fn mark(&self, limit: usize) -> AttemptMark {
-        AttemptMark::read(&crate::notes::running(&self.suspects, limit))
+    fn mark(&self, progress: &Progress, limit: usize) -> AttemptMark {
+        AttemptMark::read(&crate::notes::running(&self.suspects, progress, limit))
     }
 
     /// The oldest batch has run: its outcomes and offsets are committed.
@@ -180,7 +180,7 @@ impl Worker {
         let mut progress = Progress::new();
         batch.iter().for_each(|position| progress.record(position));
         for (partition, next) in progress.iter() {
-            world.commit(partition.index, next.get(), self.mark(limit));
+            world.commit(partition.index, next.get(), self.mark(&progress, limit));
         }
         self.ahead.committed(&progress);
         self.suspects.committed(&progress);
@@ -205,7 +205,9 @@ impl Worker {
             }
             self.ahead.dispatched(next);
             let (index, offset) = (next.partition.index, next.offset.get());
-            world.mark(index, offset, self.mark(limit));
+            let stand = world.committed[index as usize].0.unwrap_or(offset);
+            let progress = [(partition(index), Offset::new(stand))].into_iter().collect();
+            world.mark(index, offset, self.mark(&progress, limit));
             batch.extend(self.waiting.pop_front());
         }
         if !batch.is_empty() {
