@@ -10,7 +10,7 @@ use transport::{Consumer, Partition, Progress, PublishError, Publisher, Transpor
 
 use crate::answers::Answers;
 use crate::commit::Committer;
-use crate::delivery::{Settles, Step};
+use crate::delivery::{Haste, Settles, Step};
 use crate::worker::{Chain, WorkerError};
 
 /// After a commit that failed: whatever was in its way takes a moment, and a worker that is in a hurry must not spin.
@@ -47,9 +47,10 @@ impl<P: Publisher> AtLeastOnce<P> {
         self.publishing.push_back(Publishing { acknowledged, settles });
     }
 
-    pub(crate) fn due_at(&self, eager: bool) -> Option<Instant> {
+    /// Nobody waits for a commit while nothing else is going on: outcomes are there without it.
+    pub(crate) fn due_at(&self, haste: Haste) -> Option<Instant> {
         let due_at = self.committer.due_at().filter(|_| self.committing.is_none())?;
-        let due_at = if eager { Instant::now() } else { due_at };
+        let due_at = if haste == Haste::Needed { Instant::now() } else { due_at };
         Some(self.not_before.map_or(due_at, |earliest| due_at.max(earliest)))
     }
 

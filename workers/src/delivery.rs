@@ -23,6 +23,17 @@ pub(crate) struct Settles {
     pub(crate) bytes: usize,
 }
 
+/// Why a commit should not wait for its interval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Haste {
+    /// It should.
+    None,
+    /// Nothing else is going on, so that waiting for more has no purpose.
+    Idle,
+    /// Work cannot go on without it.
+    Needed,
+}
+
 /// What happened at the exit.
 pub(crate) enum Step {
     /// Outcomes are acknowledged; their offsets can be committed.
@@ -55,11 +66,11 @@ impl<T: Transport> Delivery<T> {
         }
     }
 
-    /// When [`start_commit`](Self::start_commit) should be called; at once where there is something and it is `eager`.
-    pub(crate) fn due_at(&self, eager: bool) -> Option<Instant> {
+    /// When [`start_commit`](Self::start_commit) should be called.
+    pub(crate) fn due_at(&self, haste: Haste) -> Option<Instant> {
         match self {
-            Self::AtLeastOnce(delivery) => delivery.due_at(eager),
-            Self::ExactlyOnce(delivery) => delivery.due_at(eager),
+            Self::AtLeastOnce(delivery) => delivery.due_at(haste),
+            Self::ExactlyOnce(delivery) => delivery.due_at(haste),
         }
     }
 
@@ -119,12 +130,6 @@ impl<T: Transport> Delivery<T> {
             Self::AtLeastOnce(delivery) => delivery.is_idle(),
             Self::ExactlyOnce(delivery) => delivery.is_idle(),
         }
-    }
-
-    /// Whether commits should not wait for their interval when nothing else is going on. A commit costs nothing that
-    /// anybody waits for at least once; exactly once, the outcomes themselves wait for it.
-    pub(crate) fn hurries_when_idle(&self) -> bool {
-        matches!(self, Self::ExactlyOnce(_))
     }
 
     /// Entries and bytes that are held until they are acknowledged.

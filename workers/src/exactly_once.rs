@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use transport::{Partition, Progress, Record, TransactionError, Transactions};
 
 use crate::answers::Answers;
-use crate::delivery::{Settles, Step};
+use crate::delivery::{Haste, Settles, Step};
 use crate::metrics::TransactionMetrics;
 use crate::worker::WorkerError;
 
@@ -18,6 +18,10 @@ const PAUSE_AFTER_ABORT: Duration = Duration::from_millis(50);
 /// Between a transaction and the next: brokers answer a commit before they have marked it everywhere, and one that begins
 /// sooner is told to come again, which librdkafka does after 20 ms.
 const PAUSE_AFTER_COMMIT: Duration = Duration::from_millis(2);
+
+/// A transaction of more records than these shows that there is work to do: as much time as it took passes before the
+/// next one is made without need. Otherwise brokers that are busy would be given ever more and ever smaller ones.
+const FEW: usize = 16;
 
 /// When a transaction is made of what has gathered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +44,7 @@ pub(crate) struct ExactlyOnce<X> {
 }
 
 /// What goes into the next transaction.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Gathered {
     answers: Answers,
     progress: Progress,
@@ -50,6 +54,23 @@ struct Gathered {
     since: Option<Instant>,
     // When the next transaction may begin.
     not_before: Option<Instant>,
+    // When it may begin although there is no hurry.
+    at_leisure_from: Option<Instant>,
+}
+
+impl Gathered {
+    fn due_at(&self, limits: TransactionLimits, haste: Haste) -> Option<Instant> {
+        let since = self.since?;
+        let full = self.answers.len() >= limits.max_records || self.bytes >= limits.max_bytes;
+        let latest = since + limits.interval;
+        let due_at = match haste {
+            _ if full => since,
+            Haste::Needed => since,
+            Haste::Idle => self.at_leisure_from.map_or(since, |from| since.max(from).min(latest)),
+            Haste::None => latest,
+        };
+        Some(self.not_before.map_or(due_at, |earliest| due_at.max(earliest)))
+    }
 }
 
 struct UnderWay {
@@ -85,15 +106,11 @@ impl<X: Transactions> ExactlyOnce<X> {
         self.transactions.commit_for(consumer);
     }
 
-    pub(crate) fn due_at(&self, eager: bool) -> Option<Instant> {
+    pub(crate) fn due_at(&self, haste: Haste) -> Option<Instant> {
         if self.under_way.is_some() {
             return None;
         }
-        let Gathered { answers, bytes, since, not_before, .. } = &self.gathered;
-        let since = (*since)?;
-        let full = answers.len() >= self.limits.max_records || *bytes >= self.limits.max_bytes;
-        let due_at = if eager || full { since } else { since + self.limits.interval };
-        Some(not_before.map_or(due_at, |earliest| due_at.max(earliest)))
+        self.gathered.due_at(self.limits, haste)
     }
 
     pub(crate) fn to_commit(&self) -> &Progress {
@@ -119,7 +136,10 @@ impl<X: Transactions> ExactlyOnce<X> {
         self.count(&under_way, &done);
         match done {
             Ok(()) => {
-                self.gathered.not_before = Some(Instant::now() + PAUSE_AFTER_COMMIT);
+                let now = Instant::now();
+                self.gathered.not_before = Some(now + PAUSE_AFTER_COMMIT);
+                let is_little = under_way.records.len() <= FEW;
+                self.gathered.at_leisure_from = (!is_little).then(|| now + under_way.begun.elapsed());
                 Ok(Step::Committed(under_way.progress))
             }
             Err(error @ (TransactionError::Aborted { .. } | TransactionError::LostMembership { .. })) => {
@@ -179,6 +199,7 @@ impl<X: Transactions> ExactlyOnce<X> {
                 entries: entries + newer.entries,
                 bytes: bytes + newer.bytes,
                 not_before,
+                at_leisure_from: None,
             }
         };
     }
@@ -207,5 +228,35 @@ impl<X: Transactions> ExactlyOnce<X> {
     pub(crate) fn held(&self) -> (usize, usize) {
         let under_way = self.under_way.as_ref().map_or((0, 0), |it| (it.entries, it.bytes));
         (self.gathered.entries + under_way.0, self.gathered.bytes + under_way.1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_due_at_once_in_haste_and_paced_where_there_is_much_to_do() {
+        let now = Instant::now();
+        let after = |milliseconds| now + Duration::from_millis(milliseconds);
+        let limits =
+            TransactionLimits { interval: Duration::from_millis(100), max_records: 10, max_bytes: 1_000 };
+        let check =
+            |bytes: usize, not_before: Option<u64>, leisure: Option<u64>, haste: Haste, expect: u64| {
+                let (not_before, at_leisure_from) = (not_before.map(after), leisure.map(after));
+                let gathered =
+                    Gathered { bytes, since: Some(now), not_before, at_leisure_from, ..Gathered::default() };
+                assert_eq!(gathered.due_at(limits, haste), Some(after(expect)), "{gathered:?} {haste:?}");
+            };
+        check(10, None, None, Haste::None, 100);
+        check(10, None, None, Haste::Idle, 0);
+        check(10, None, None, Haste::Needed, 0);
+        check(1_000, None, Some(50), Haste::None, 0);
+        check(10, None, Some(50), Haste::Idle, 50);
+        check(10, None, Some(500), Haste::Idle, 100);
+        check(10, None, Some(50), Haste::Needed, 0);
+        check(10, Some(2), Some(50), Haste::Needed, 2);
+        check(10, Some(2), None, Haste::Idle, 2);
+        assert_eq!(Gathered::default().due_at(limits, Haste::Needed), None);
     }
 }

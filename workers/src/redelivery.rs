@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use transport::{Consumer, Event, Header, Partition, Progress, Received, Record, Revocation, Transport};
 
 use crate::answers::Answers;
-use crate::delivery::{Delivery, Settles, Step};
+use crate::delivery::{Delivery, Haste, Settles, Step};
 use crate::fetch::Origin;
 use crate::process::Processor;
 use crate::worker::{Chain, WorkerError, WorkerLimits, at, next_event};
@@ -68,7 +68,7 @@ impl<T: Transport> Redelivery<T> {
     async fn work(&mut self, stop: &CancellationToken) -> Result<(), WorkerError> {
         loop {
             self.send_due(Instant::now())?;
-            let commit_due = self.delivery.due_at(true);
+            let commit_due = self.delivery.due_at(Haste::Needed);
             let has_room = self.has_room();
             let due = self.waiting.values().filter_map(|it| it.records.front()).map(|(due, _)| *due).min();
             tokio::select! {
@@ -150,7 +150,7 @@ impl<T: Transport> Redelivery<T> {
     /// Commits what has been sent back.
     async fn drain(&mut self, deadline: Instant) -> Result<(), WorkerError> {
         while !self.delivery.is_idle() {
-            let commit_due = self.delivery.due_at(true).filter(|_| !self.delivery.is_publishing());
+            let commit_due = self.delivery.due_at(Haste::Needed).filter(|_| !self.delivery.is_publishing());
             tokio::select! {
                 biased;
                 step = self.delivery.next() => self.observe(&step?),

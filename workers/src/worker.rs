@@ -24,7 +24,7 @@ use crate::ahead::Ahead;
 use crate::attempt_mark::Author;
 use crate::batch::Batcher;
 use crate::breaker::{Breaker, Turn};
-use crate::delivery::{Delivery, Settles, Step};
+use crate::delivery::{Delivery, Haste, Settles, Step};
 use crate::fetch::Fetcher;
 use crate::health::Health;
 use crate::metrics::Metrics;
@@ -155,7 +155,7 @@ impl<T: Transport> Worker<T> {
             let has_room = self.has_room();
             let batch_due = self.batcher.due_at().filter(|_| self.may_start_batches(now));
             let probe_due = self.breaker.wakes_at().filter(|wakes_at| *wakes_at > now);
-            let commit_due = self.delivery.due_at(self.is_eager());
+            let commit_due = self.delivery.due_at(self.haste());
             tokio::select! {
                 biased;
                 step = self.delivery.next() => self.advance(step?),
@@ -255,13 +255,17 @@ impl<T: Transport> Worker<T> {
     }
 
     /// Whether what can be committed should be, without waiting for its interval.
-    fn is_eager(&self) -> bool {
+    fn haste(&self) -> Haste {
         let nothing_runs = self.running.is_empty();
-        let nothing_comes = nothing_runs && self.batcher.is_empty();
         // Suspects are run when everything else is committed, and everything else when they are.
-        (nothing_runs && (self.section.is_some() || self.suspects.is_careful()))
-            || self.ahead.commit_wanted()
-            || (nothing_comes && self.delivery.hurries_when_idle())
+        let blocks = nothing_runs && (self.section.is_some() || self.suspects.is_careful());
+        if blocks || self.ahead.commit_wanted() {
+            Haste::Needed
+        } else if nothing_runs && self.batcher.is_empty() {
+            Haste::Idle
+        } else {
+            Haste::None
+        }
     }
 
     fn observe_status(&mut self) {

@@ -8,7 +8,7 @@ use transport::{Consumer, Partition, Revocation, Transport};
 
 use super::noting::note_done;
 use super::{Chain, Worker, WorkerError, at, names, oldest_finished};
-use crate::delivery::Step;
+use crate::delivery::{Haste, Step};
 
 /// Between two tries of a last commit.
 const PAUSE_BETWEEN_TRIES: Duration = Duration::from_millis(50);
@@ -124,7 +124,7 @@ impl<T: Transport> Worker<T> {
         while !(self.running.is_empty() && self.delivery.is_idle() && self.noting.is_none()) {
             // One commit for all of it.
             let waits = !self.running.is_empty() || self.delivery.is_publishing();
-            let commit_due = self.delivery.due_at(true).filter(|_| !waits);
+            let commit_due = self.delivery.due_at(Haste::Needed).filter(|_| !waits);
             tokio::select! {
                 biased;
                 step = self.delivery.next() => {
@@ -146,7 +146,7 @@ impl<T: Transport> Worker<T> {
 
     /// The time is up: what is acknowledged is committed all the same. Always false: not everything was done.
     async fn commit_what_is_acknowledged(&mut self) -> bool {
-        if self.delivery.due_at(true).is_none() {
+        if self.delivery.due_at(Haste::Needed).is_none() {
             return false;
         }
         self.start_commit();
