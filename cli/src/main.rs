@@ -11,14 +11,27 @@ mod signals;
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Parser;
+use tokio::runtime::Runtime;
 
 use crate::args::Args;
+use crate::exit::Outcome;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    let runtime =
-        tokio::runtime::Runtime::new().expect("the operating system grants threads to a new process");
+    match run(Args::parse()) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            output::error(&failure);
+            failure.exit.into()
+        }
+    }
+}
+
+fn run(args: Args) -> Outcome {
+    let runtime = Runtime::new().context(
+        "the operating system grants no threads; look at its limits of processes and open files (ulimit -a)",
+    )?;
     let outcome = runtime.block_on(async {
         tokio::select! {
             outcome = commands::run(args) => outcome,
@@ -28,11 +41,5 @@ fn main() -> ExitCode {
     });
     // Threads of a native library that hang must not keep the process.
     runtime.shutdown_background();
-    match outcome {
-        Ok(exit) => exit.into(),
-        Err(failure) => {
-            output::error(&failure);
-            failure.exit.into()
-        }
-    }
+    outcome
 }

@@ -92,8 +92,7 @@ pub enum Event {
 pub struct Revocation {
     /// The partitions that are given up.
     pub partitions: Vec<Partition>,
-    /// They are gone already (the membership was lost), and they are all that this consumer had: nothing to wait for, and a
-    /// commit would be refused.
+    /// They are gone already (the membership was lost): nothing to wait for, and a commit would be refused.
     pub lost: bool,
     on_release: Option<Box<dyn FnOnce() + Send + Sync>>,
 }

@@ -124,17 +124,15 @@ async fn ending<O>(stop: CancellationToken, work: impl Future<Output = O>) -> O 
 /// What a broken worker has left behind.
 struct Left<C> {
     consumer: C,
-    /// It has lost everything, and joins again by itself.
-    was_expelled: bool,
     /// It may keep its partitions from others for so long.
     stays_until: Instant,
 }
 
 impl<C: Consumer> Left<C> {
-    /// Whether another worker can go on with it: whatever it is assigned it will read from what the group has committed
-    /// by then.
+    /// Whether another worker can go on with it, as the member that it is: it has lost all partitions, so whatever it is
+    /// assigned it will read from what the group has committed by then.
     fn is_fresh(&self) -> bool {
-        self.was_expelled && self.consumer.status().borrow().assigned == 0
+        self.consumer.status().borrow().assigned == 0
     }
 }
 
@@ -159,8 +157,7 @@ async fn work<T: Transport>(
     let mut incidents = Incidents::default();
     loop {
         let Err(Broken { error, consumer }) = worker.run(stop.clone()).await else { return Ok(()) };
-        let was_expelled = matches!(error, WorkerError::Expelled);
-        *left = Some(Left { consumer, was_expelled, stays_until: Instant::now() + LONGEST_STAY });
+        *left = Some(Left { consumer, stays_until: Instant::now() + LONGEST_STAY });
         let is_mended = match &error {
             WorkerError::TooLarge(_) => blueprint.outbox.limits.learn(transport).await?,
             error => incidents.may_go_on(error),
@@ -273,7 +270,7 @@ impl Incidents {
     /// Whether being built anew may mend it.
     fn may_go_on(&mut self, error: &WorkerError) -> bool {
         match error {
-            WorkerError::Interrupted { .. } | WorkerError::Expelled => true,
+            WorkerError::Interrupted { .. } => true,
             WorkerError::Fenced { .. } => {
                 self.fenced.push(Instant::now());
                 self.fenced.retain(|at| at.elapsed() <= FENCED_WITHIN);

@@ -72,8 +72,7 @@ pub struct Worker<T: Transport> {
 /// A worker that ended with an error.
 pub(crate) struct Broken<C> {
     pub(crate) error: WorkerError,
-    /// Still a member of its group. If the worker was [expelled](WorkerError::Expelled), then without any partition, and
-    /// about to join again by itself.
+    /// Still a member of its group, or about to join it again by itself.
     pub(crate) consumer: C,
 }
 

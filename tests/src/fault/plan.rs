@@ -71,8 +71,8 @@ pub struct Case {
 pub const JOBS: usize = 20_000;
 /// Jobs of a case in the short set.
 const FEW_JOBS: usize = 4_000;
-/// Jobs a second beside one broker, and beside three: about half of what two cores carry together with everything that
-/// watches. On a machine that is full, a recovery is measured by how long the backlog takes.
+/// Jobs a second beside one broker, and beside three. With 800 beside three, two cores are busy before anything breaks, and
+/// a recovery is measured by how long its backlog takes.
 const RATES: (u32, u32) = (800, 400);
 /// Jobs of the soak.
 const SOAK_JOBS: usize = 1_000_000;

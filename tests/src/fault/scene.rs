@@ -15,7 +15,8 @@ use crate::journal::HostileRecord;
 use crate::{Broker, Ended, Setting, python};
 
 /// What the tests set `session.timeout.ms` to: a member that was killed holds its partitions for so long. Where brokers
-/// die, others need 4 to 8 s here until they coordinate in their place, and that should be less, as it is by default.
+/// die, others need more than 6 s here at times until they coordinate in their place, and that should be less than the
+/// session timeout, as it is by default.
 pub const fn session(nodes: usize) -> Duration {
     Duration::from_secs(if nodes == 1 { 6 } else { 10 })
 }

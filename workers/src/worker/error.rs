@@ -35,10 +35,6 @@ pub enum WorkerError {
         /// What happened to it.
         reason: String,
     },
-    /// The group gave all partitions away in the middle of a transaction: it would take longer to hear of its end than to
-    /// settle it from anew.
-    #[error("the group gave its partitions away in the middle of a transaction")]
-    Expelled,
     /// The model cannot be run any more.
     #[error(
         "the model cannot be run any more, and the jobs that wait are not to blame: {reason}; nothing of the batch was answered"
@@ -72,7 +68,6 @@ impl WorkerError {
                 | Self::TooLarge(_)
                 | Self::Fenced { .. }
                 | Self::Interrupted { .. }
-                | Self::Expelled
         )
     }
 }

@@ -28,7 +28,13 @@ impl<T: Transport> Worker<T> {
         let handed_over = if revocation.lost {
             self.health.assigned.store(false, Ordering::Relaxed);
             tracing::warn!(partitions = %names(&partitions), "partitions lost; another worker repeats what was unfinished");
-            if self.delivery.is_in_transaction() { Err(WorkerError::Expelled) } else { Ok(()) }
+            if self.delivery.is_in_transaction() {
+                // Whatever becomes of it takes longer than to settle it from anew.
+                let reason = "its partitions were lost in the middle of it".into();
+                Err(WorkerError::Interrupted { reason })
+            } else {
+                Ok(())
+            }
         } else {
             self.hand_over(&partitions, forgotten).await
         };

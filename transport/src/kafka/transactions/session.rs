@@ -152,7 +152,7 @@ impl Session {
         producer.send(records, deadline);
         // While the records travel: the one need not wait for the other, since neither counts without the commit.
         let added = match offsets {
-            Some(Offsets { list, group }) if sort::of_records(&producer.failures(), records).is_none() => {
+            Some(Offsets { list, group }) if !is_doomed(producer, records) => {
                 CrashPoint::BeforeOffsets.pass();
                 let added = producer.add_offsets(list, group, deadline).map_err(|fault| stopped(&fault));
                 CrashPoint::AfterOffsets.pass();
@@ -184,9 +184,7 @@ impl Session {
         progress: &Progress,
         deadline: Instant,
     ) -> Result<(), Verdict> {
-        // A record that was refused at once dooms the rest: nothing needs to be waited for.
-        let is_doomed = sort::of_records(&producer.failures(), records).is_some();
-        if !is_doomed && !producer.wait_for_reports(deadline) {
+        if !is_doomed(producer, records) && !producer.wait_for_reports(deadline) {
             let reason = "the brokers did not take the records in time".into();
             return Err(Verdict::GiveUp(TransactionError::Unknown { reason }));
         }
@@ -213,6 +211,11 @@ impl Session {
             native.context().not_held(progress.iter().map(|(partition, _)| partition)).is_empty()
         })
     }
+}
+
+/// A record that was refused dooms the rest: nothing needs to be waited for.
+fn is_doomed(producer: &Producer, records: &[Record]) -> bool {
+    sort::of_records(&producer.failures(), records).is_some()
 }
 
 /// Takes over the transactional id: whoever had it is shut out, and what it left is undone or finished.
