@@ -26,8 +26,9 @@ use crate::record::Offset;
 const POLL: Duration = Duration::from_millis(100);
 
 /// How long a full queue is waited for before the partitions are paused: pausing throws away what was prefetched, so
-/// a consumer that is a little slower than the broker should not cause it.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// a consumer that is a little slower than the broker should not cause it, nor a transaction that a busy broker takes its
+/// time for: reading again after a pause begins half a second late. A revocation waits as long, too, to be heard.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long leaving the group may take.
 const LEAVE_LIMIT: Duration = Duration::from_secs(10);
