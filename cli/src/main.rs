@@ -18,6 +18,10 @@ use tokio::runtime::Runtime;
 use crate::args::Args;
 use crate::exit::Outcome;
 
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     match run(Args::parse()) {
         Ok(exit) => exit.into(),
